@@ -1,0 +1,1 @@
+//! the imperative shell: receive, feed the stage, perform its commands, settle receipts.

@@ -1,0 +1,1 @@
+//! the frontier, pure: canonical URLs, dedup, queues, the throttle law, robots.

@@ -1,0 +1,1 @@
+//! ids, messages, items, verdicts and units.

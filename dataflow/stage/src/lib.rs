@@ -1,0 +1,1 @@
+//! the timely graph of the stage.

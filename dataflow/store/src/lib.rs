@@ -1,0 +1,1 @@
+//! the state directory: journal, snapshots, lease file.

@@ -1,0 +1,1 @@
+//! the fetch-and-parse function's handler.

@@ -1,0 +1,1 @@
+//! bounded, guarded HTTP: one request, limits, decompression, charset, address guard.

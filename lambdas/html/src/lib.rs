@@ -1,0 +1,4 @@
+//! The extraction engine: a page becomes an arena tree by lxml's rules (or html5ever's), and XPath 1.0 and CSS are evaluated
+//! over it. Pure: no clock, no I/O. See `tree` for the layout, `parse` for the rules, `xpath` and `css` for the language.
+
+pub mod tree;

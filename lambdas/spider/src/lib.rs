@@ -1,0 +1,1 @@
+//! the spider file: compiled, then bytes in, items and links out.

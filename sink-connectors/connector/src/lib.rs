@@ -1,0 +1,1 @@
+//! the sink trait, batching, retry classes, and the contract suite.

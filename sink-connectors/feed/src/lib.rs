@@ -1,0 +1,1 @@
+//! feed files: JSON Lines, JSON, CSV; atomic.

@@ -1,0 +1,1 @@
+//! whole crawls on loopback.

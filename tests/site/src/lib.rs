@@ -1,0 +1,1 @@
+//! the practice site: a deterministic property portal.
