@@ -3,6 +3,7 @@
 //! Decides shapes and units, nothing else. No I/O, no clock, no randomness. Messages that cross a queue are versioned JSON
 //! and have a golden file under `golden/`; inside a process the same types travel as they are, without serialisation.
 
+pub mod crash;
 pub mod id;
 pub mod item;
 pub mod message;
