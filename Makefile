@@ -1,0 +1,39 @@
+# The one door. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+DIR ?= ../shared/conformance
+SEEDS ?= 1000
+ROUNDS ?= 5
+
+.PHONY: help demo test check bench conformance sim fmt clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: ## crawl 50,000 listings of the practice site to SQLite and JSON Lines, on loopback, in a few seconds
+	@cargo build --release --quiet -p weir
+	@target/release/weir demo
+
+test: check ## everything that CI runs: check, then all tests
+	@bash .ci/test
+
+check: ## formatting, clippy with warnings denied, docs, walls
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	cargo test --quiet -p weir-e2e --test walls
+
+bench: ## weir against Scrapy, spider-rs and a bare loop on the same site (python3, network for the first install)
+	python3 tests/bench/run.py --rounds $(ROUNDS)
+
+conformance: ## run the conformance data: make conformance DIR=FOLDER
+	cargo run --release --quiet -p weir-conformance -- $(DIR)
+
+sim: ## simulation, any number of seeds: make sim SEEDS=10000
+	cargo run --release --quiet -p weir-sim -- --seeds $(SEEDS)
+
+fmt: ## format
+	cargo fmt --all
+
+clean: ## remove what was built
+	cargo clean

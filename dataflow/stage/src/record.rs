@@ -1,0 +1,101 @@
+//! The stage's own journal records (types 64 to 127; below are the frontier's, above the driver's).
+//!
+//! Layout of every record: varint length of what follows, type byte, slot byte, fields. Invariant: a reader refuses bytes
+//! that a writer did not make, and never panics.
+
+use crate::items::{OutboxId, SinkVerdict};
+use weir_model::wire::{Reader, WireError, put_fixed, put_item, put_u64, read_item};
+use weir_model::{Item, JobId, ReleaseId, SinkId};
+
+/// An item entered the outbox.
+pub(crate) const OUTBOX: u8 = 64;
+/// A sink settled an item.
+pub(crate) const CONFIRMED: u8 = 65;
+/// All sinks of an item have settled.
+pub(crate) const ITEM_DONE: u8 = 66;
+/// All items of a page have settled.
+pub(crate) const PAGE_DELIVERED: u8 = 67;
+
+/// Appends one record, its length in front.
+pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
+    let start = journal.len();
+    // Room for a length of up to 2^21; longer records shift their body once.
+    journal.extend_from_slice(&[0, 0, 0, kind, slot]);
+    fields(journal);
+    let length = journal.len() - start - 3;
+    if length < 1 << 21 {
+        journal[start] = (length as u8 & 0x7f) | 0x80;
+        journal[start + 1] = ((length >> 7) as u8 & 0x7f) | 0x80;
+        journal[start + 2] = (length >> 14) as u8;
+    } else {
+        let body = journal.split_off(start + 3);
+        journal.truncate(start);
+        put_u64(journal, body.len() as u64);
+        journal.extend_from_slice(&body);
+    }
+}
+
+pub(crate) fn outbox(journal: &mut Vec<u8>, slot: u8, id: OutboxId, page: ReleaseId, waiting: u32, item: &Item) {
+    framed(journal, OUTBOX, slot, |out| put_outbox_fields(out, id, page, waiting, item));
+}
+
+pub(crate) fn put_outbox_fields(out: &mut Vec<u8>, id: OutboxId, page: ReleaseId, waiting: u32, item: &Item) {
+    put_fixed(out, id.0);
+    put_fixed(out, page.0);
+    put_u64(out, u64::from(waiting));
+    put_item(out, item);
+}
+
+pub(crate) struct OutboxRecord {
+    pub id: OutboxId,
+    pub page: ReleaseId,
+    pub waiting: u32,
+    pub item: Item,
+}
+
+pub(crate) fn read_outbox(reader: &mut Reader<'_>) -> Result<OutboxRecord, WireError> {
+    Ok(OutboxRecord {
+        id: OutboxId(reader.fixed()?),
+        page: ReleaseId(reader.fixed()?),
+        waiting: reader.u64()? as u32,
+        item: read_item(reader)?,
+    })
+}
+
+pub(crate) fn confirmed(journal: &mut Vec<u8>, slot: u8, id: OutboxId, sink: SinkId, verdict: SinkVerdict) {
+    framed(journal, CONFIRMED, slot, |out| {
+        put_fixed(out, id.0);
+        out.push(sink.0);
+        out.push(match verdict {
+            SinkVerdict::Stored => 0,
+            SinkVerdict::Stale => 1,
+            SinkVerdict::Refused => 2,
+        });
+    });
+}
+
+pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkId, SinkVerdict), WireError> {
+    let id = OutboxId(reader.fixed()?);
+    let sink = SinkId(reader.u8()?);
+    let verdict = match reader.u8()? {
+        0 => SinkVerdict::Stored,
+        1 => SinkVerdict::Stale,
+        2 => SinkVerdict::Refused,
+        _ => return Err(WireError { expected: "a sink's verdict" }),
+    };
+    Ok((id, sink, verdict))
+}
+
+pub(crate) fn item_done(journal: &mut Vec<u8>, slot: u8, id: OutboxId, page: ReleaseId) {
+    framed(journal, ITEM_DONE, slot, |out| {
+        put_fixed(out, id.0);
+        put_fixed(out, page.0);
+    });
+}
+
+pub(crate) fn page_delivered(journal: &mut Vec<u8>, slot: u8, page: ReleaseId, job: JobId) {
+    framed(journal, PAGE_DELIVERED, slot, |out| {
+        put_fixed(out, page.0);
+        put_u64(out, job.0);
+    });
+}
