@@ -1,0 +1,89 @@
+//! What the frontier must know of a job.
+
+use std::sync::Arc;
+use weir_model::{JobId, TargetId};
+
+/// Which queued URL of equal priority goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest (depth first): queues stay short.
+    #[default]
+    Lifo,
+    /// The oldest (breadth first).
+    Fifo,
+}
+
+/// A job as the frontier sees it: data only, fixed while the job lives.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// Which.
+    pub id: JobId,
+    /// `allowed_domains`: these and their subdomains; empty: any.
+    pub allowed_domains: Vec<String>,
+    /// Order among equal priorities.
+    pub order: Order,
+    /// Links followed from a start page, at most.
+    pub depth_max: Option<u16>,
+    /// Redirects followed in a chain, at most.
+    pub redirects_max: u8,
+    /// Whether robots.txt is asked.
+    pub obey_robots: bool,
+    /// Product token for robots.txt.
+    pub agent: String,
+    /// Names of the targets by `TargetId`, part of a fingerprint (so that they survive a change of order).
+    pub targets: Vec<String>,
+    /// Requests under way at a domain, at most.
+    pub concurrency_per_domain: u32,
+    /// URLs admitted of a domain, at most.
+    pub pages_per_domain_max: Option<u64>,
+}
+
+impl JobSpec {
+    /// The name of a target; empty for start pages and unknown ones.
+    #[must_use]
+    pub fn target_name(&self, target: TargetId) -> &str {
+        self.targets.get(usize::from(target.0)).map_or("", String::as_str)
+    }
+}
+
+impl Default for JobSpec {
+    fn default() -> Self {
+        JobSpec {
+            id: JobId(0),
+            allowed_domains: Vec::new(),
+            order: Order::Lifo,
+            depth_max: None,
+            redirects_max: 5,
+            obey_robots: true,
+            agent: "weir".to_owned(),
+            targets: Vec::new(),
+            concurrency_per_domain: 16,
+            pages_per_domain_max: None,
+        }
+    }
+}
+
+/// The open jobs, as `prepare` needs them. Cheap to clone: one a worker.
+#[derive(Clone, Debug, Default)]
+pub struct JobTable {
+    jobs: Vec<Arc<JobSpec>>,
+}
+
+impl JobTable {
+    /// Adds or replaces a job.
+    pub fn open(&mut self, job: Arc<JobSpec>) {
+        self.close(job.id);
+        self.jobs.push(job);
+    }
+
+    /// Forgets a job.
+    pub fn close(&mut self, job: JobId) {
+        self.jobs.retain(|entry| entry.id != job);
+    }
+
+    /// A job.
+    #[must_use]
+    pub fn get(&self, job: JobId) -> Option<&Arc<JobSpec>> {
+        self.jobs.iter().find(|entry| entry.id == job)
+    }
+}
