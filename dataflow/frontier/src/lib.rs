@@ -3,9 +3,12 @@
 pub mod address;
 pub mod config;
 pub mod counters;
+pub mod domain;
 pub mod job;
 pub mod offer;
 pub mod out;
+pub mod scope;
+pub mod url;
 
 pub use address::{Addr, ChunkId, LiveChunk};
 pub use config::{BootInfo, FrontierConfig, LawBook, Limits};
