@@ -1,1 +1,24 @@
-//! the imperative shell: receive, feed the stage, perform its commands, settle receipts.
+//! The imperative shell: receive, feed the stage, perform its commands, settle receipts.
+//!
+//! `engine` is pure and decides; `crawl` runs it with threads for the journal, for fetching and for each sink. The same
+//! engine runs under the simulation in `tests/sim`.
+
+mod clock;
+mod crawl;
+mod engine;
+mod error;
+pub mod fetching;
+mod fetchers;
+mod jobs;
+mod journal;
+mod record;
+mod settings;
+mod sinks;
+mod state;
+
+pub use clock::SystemClock;
+pub use crawl::{CrawlOptions, CrawlReport, Observer, Progress, crawl, notes};
+pub use engine::{Action, Engine, EngineConfig, Input, JobFigures};
+pub use error::CrawlError;
+pub use jobs::{JobRun, StartSource, StopRule};
+pub use settings::{LogLevel, Order, Profile, SettingError, Settings};

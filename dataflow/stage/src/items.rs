@@ -204,7 +204,7 @@ impl Items {
         self.learn(slot_index, &item);
         if waiting == 0 {
             delta.settled = 1;
-            record::item_done(journal, slot_index, id, page);
+            record::item_done(journal, slot_index, id, page, job);
             out.settled_pages.push(page);
         } else {
             self.enqueue(id, page, Arc::new(item), waiting, masks, out);
@@ -281,7 +281,7 @@ impl Items {
         }
         if let Some(page) = self.confirm(sink, id, verdict) {
             delta.settled = 1;
-            record::item_done(journal, slot_index, id, page);
+            record::item_done(journal, slot_index, id, page, job);
             out.settled_pages.push(page);
         }
         self.release_next(slot_index, key, out);

@@ -19,7 +19,8 @@ pub fn page_slot(page: ReleaseId) -> u8 {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     job: JobId,
-    remaining: u32,
+    /// Signed: in a replay, records of one group may come in another order than they were decided.
+    remaining: i32,
 }
 
 /// The pages of one worker.
@@ -27,7 +28,6 @@ struct Open {
 pub struct Ledger {
     open: KeyMap<ReleaseId, Open>,
     live: BTreeMap<JobId, u64>,
-    delivered: BTreeMap<JobId, u64>,
     worker: usize,
     workers: usize,
 }
@@ -36,13 +36,13 @@ impl Ledger {
     /// Empty ledger of worker `worker` of `workers`.
     #[must_use]
     pub fn new(worker: usize, workers: usize) -> Self {
-        Ledger { open: KeyMap::default(), live: BTreeMap::new(), delivered: BTreeMap::new(), worker, workers }
+        Ledger { open: KeyMap::default(), live: BTreeMap::new(), worker, workers }
     }
 
     /// A page with items has settled.
     pub fn open(&mut self, page: ReleaseId, job: JobId, items: u32) {
         debug_assert!(items > 0, "a page without items is delivered by the frontier");
-        self.open.insert(page, Open { job, remaining: items });
+        self.open.insert(page, Open { job, remaining: items as i32 });
         *self.live.entry(job).or_default() += 1;
     }
 
@@ -60,11 +60,10 @@ impl Ledger {
     }
 
     fn close(&mut self, page: ReleaseId, job: JobId) {
-        self.open.remove(&page);
-        if let Some(live) = self.live.get_mut(&job) {
+        if self.open.remove(&page).is_some()
+            && let Some(live) = self.live.get_mut(&job) {
             *live -= 1;
         }
-        *self.delivered.entry(job).or_default() += 1;
     }
 
     /// Pages of a job whose items are on their way.
@@ -73,60 +72,53 @@ impl Ledger {
         self.live.get(&job).copied().unwrap_or(0)
     }
 
-    /// Pages of a job all of whose items have settled.
-    #[must_use]
-    pub fn delivered(&self, job: JobId) -> u64 {
-        self.delivered.get(&job).copied().unwrap_or(0)
-    }
-
     fn owns(&self, page: ReleaseId) -> bool {
         usize::from(page_slot(page)) % self.workers == self.worker
     }
 
-    /// Applies one journal record: items count up, their settlement counts down.
-    pub fn replay(&mut self, kind: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
+    /// Applies one journal record: items count up, their settlement counts down. Gives the job of a page that was delivered.
+    /// Workers write side by side, so within a group the records of a page come in any order; sums do not mind.
+    pub fn replay(&mut self, kind: u8, fields: &mut Reader<'_>) -> Result<Option<JobId>, WireError> {
         match kind {
             record::OUTBOX => {
                 let outbox = record::read_outbox(fields)?;
                 if self.owns(outbox.page) {
-                    let job = outbox.item.job;
-                    let live = &mut self.live;
-                    let open = self.open.entry(outbox.page).or_insert_with(|| {
-                        *live.entry(job).or_default() += 1;
-                        Open { job, remaining: 0 }
-                    });
-                    open.remaining += 1;
+                    self.shift(outbox.page, outbox.item.job, 1);
                 }
             }
             record::ITEM_DONE => {
                 let _ = fields.fixed()?;
                 let page = ReleaseId(fields.fixed()?);
-                if self.owns(page)
-                    && let Some(open) = self.open.get_mut(&page)
-                {
-                    open.remaining = open.remaining.saturating_sub(1);
+                let job = JobId(fields.u64()?);
+                if self.owns(page) {
+                    self.shift(page, job, -1);
                 }
             }
             record::PAGE_DELIVERED => {
                 let page = ReleaseId(fields.fixed()?);
                 let job = JobId(fields.u64()?);
-                if self.owns(page) {
-                    if self.open.contains_key(&page) {
-                        self.close(page, job);
-                    } else {
-                        *self.delivered.entry(job).or_default() += 1;
-                    }
-                }
+                return Ok(self.owns(page).then_some(job));
             }
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// After a replay: pages whose last item settled in the very group that was lost with the `delivered` record do not
-    /// exist (a group is atomic), so nothing may be open with nothing remaining.
-    pub fn check(&self) {
-        debug_assert!(self.open.values().all(|open| open.remaining > 0), "groups are atomic");
+    fn shift(&mut self, page: ReleaseId, job: JobId, by: i32) {
+        let open = self.open.entry(page).or_insert(Open { job, remaining: 0 });
+        open.remaining += by;
+        if open.remaining == 0 {
+            self.open.remove(&page);
+        }
+    }
+
+    /// Ends a replay: what is open is alive.
+    pub fn finish_replay(&mut self) {
+        self.live.clear();
+        for open in self.open.values() {
+            debug_assert!(open.remaining > 0, "groups are atomic");
+            *self.live.entry(open.job).or_default() += 1;
+        }
     }
 
     /// Streams the ledger.
@@ -135,32 +127,19 @@ impl Ledger {
         for (page, open) in &self.open {
             put_fixed(out, page.0);
             put_u64(out, open.job.0);
-            put_u64(out, u64::from(open.remaining));
-        }
-        put_u64(out, self.delivered.len() as u64);
-        for (job, delivered) in &self.delivered {
-            put_u64(out, job.0);
-            put_u64(out, *delivered);
+            put_u64(out, u64::try_from(open.remaining).unwrap_or(0));
         }
     }
 
-    /// Restores a streamed ledger: pages go to their owners, the counts to worker 0.
+    /// Restores a streamed ledger: each page goes to its owner.
     pub fn restore(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         let mut reader = Reader::new(bytes);
         for _ in 0..reader.u64()? {
             let page = ReleaseId(reader.fixed()?);
             let job = JobId(reader.u64()?);
-            let remaining = reader.u64()? as u32;
+            let remaining = reader.u64()? as i32;
             if self.owns(page) {
                 self.open.insert(page, Open { job, remaining });
-                *self.live.entry(job).or_default() += 1;
-            }
-        }
-        for _ in 0..reader.u64()? {
-            let job = JobId(reader.u64()?);
-            let delivered = reader.u64()?;
-            if self.worker == 0 {
-                *self.delivered.entry(job).or_default() += delivered;
             }
         }
         Ok(())

@@ -86,10 +86,11 @@ pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkI
     Ok((id, sink, verdict))
 }
 
-pub(crate) fn item_done(journal: &mut Vec<u8>, slot: u8, id: OutboxId, page: ReleaseId) {
+pub(crate) fn item_done(journal: &mut Vec<u8>, slot: u8, id: OutboxId, page: ReleaseId, job: JobId) {
     framed(journal, ITEM_DONE, slot, |out| {
         put_fixed(out, id.0);
         put_fixed(out, page.0);
+        put_u64(out, job.0);
     });
 }
 

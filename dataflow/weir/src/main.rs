@@ -1,1 +1,67 @@
-fn main() {}
+//! The `weir` binary: commands and composition, nothing else.
+
+mod cmd;
+mod progress;
+mod signals;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit codes: what a script can rely on.
+pub(crate) mod exit {
+    /// The job finished; all contracts passed.
+    pub const FINISHED: u8 = 0;
+    /// The command line, a setting or the spider file is wrong.
+    pub const USAGE: u8 = 2;
+    /// Stopped early by a stop condition.
+    pub const STOPPED: u8 = 3;
+    /// Could not go on, or a contract failed.
+    pub const FAILED: u8 = 4;
+    /// Interrupted; the same command goes on.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// A web-scraping pipeline as a dataflow.
+#[derive(Parser)]
+#[command(name = "weir", version, about, after_help = "Example:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Crawl with a spider on this machine; the same command goes on where it stopped
+    Crawl(cmd::crawl::Args),
+    /// Run a spider's contracts
+    Check(cmd::check::Args),
+    /// Validate spider files, print their JSON Schema
+    #[command(subcommand)]
+    Spider(cmd::spider::Args),
+    /// Serve the practice site on loopback
+    Site(cmd::site::Args),
+    /// Crawl 50,000 listings of the practice site, from nothing to answers
+    Demo(cmd::demo::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Crawl(args) => cmd::crawl::run(args),
+        Command::Check(args) => cmd::check::run(args),
+        Command::Spider(args) => cmd::spider::run(args),
+        Command::Site(args) => cmd::site::run(args),
+        Command::Demo(args) => cmd::demo::run(args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("weir: {error:#}");
+            let usage = error.is::<cmd::Usage>() || error.chain().any(|cause| cause.is::<weir_spider::SpiderErrors>());
+            ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
+        }
+    }
+}

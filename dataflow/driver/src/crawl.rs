@@ -1,0 +1,532 @@
+//! One job in one process: the threads, the loop, the end.
+//!
+//! ```text
+//!   fetch threads ──reports──┐                    ┌──> fetch threads (Dispatch)
+//!   journal thread ──synced──┼──> Engine.advance ─┼──> journal thread (Append, Load)
+//!   sink threads ──written───┘     (this thread)  └──> sink threads (Write)
+//! ```
+//! This module performs actions and feeds inputs; what they mean is decided in `engine`.
+
+use crate::clock::SystemClock;
+use crate::engine::{Action, Engine, EngineConfig, Input, JobFigures};
+use crate::error::CrawlError;
+use crate::fetchers::{FetchParts, Fetchers};
+use crate::jobs::{JobRun, StartSource, StopRule};
+use crate::journal::JournalThread;
+use crate::settings::{Order, Settings};
+use crate::sinks::SinkThread;
+use crate::state::{Chosen, Document, State, Wanted};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+use weir_connector::{ErrorClass, JobInfo, Sink, SinkKind, SinkMark};
+use weir_frontier::{Addr, FrontierConfig, JobSpec, LogLine};
+use weir_model::{Clock, LinkBatch, Outcome, ReceiptId, Report, SinkId, Tick, crash};
+use weir_spider::Spider;
+use weir_stage::{OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig};
+use weir_store::Replayed;
+
+/// Written since the last snapshot before the next is taken, at least.
+const SNAPSHOT_BYTES: u64 = 128 << 20;
+/// The loop looks at the stop flag and shows progress this often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What the threads tell the driver.
+pub(crate) enum ToDriver {
+    Reports(Vec<Report>),
+    Written { sink: SinkId, outcomes: Vec<(OutboxId, SinkVerdict)>, mark: Option<Vec<u8>> },
+    Synced { group: u64, journal_bytes: u64 },
+    Loaded { worker: usize, addr: Addr, record: Vec<u8> },
+    JournalFailed(CrawlError),
+    Failed(CrawlError),
+}
+
+/// A crawl to run.
+pub struct CrawlOptions {
+    /// The spider.
+    pub spider: Arc<Spider>,
+    /// Settings.
+    pub settings: Settings,
+    /// Who may be asked how often.
+    pub laws: Arc<dyn weir_frontier::LawBook>,
+    /// The state directory.
+    pub state: PathBuf,
+    /// Where items go.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Stage workers.
+    pub workers: usize,
+    /// Gives up an unfinished job.
+    pub fresh: bool,
+    /// Set from outside: finish what is under way and stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a crawl goes.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Since this run began.
+    pub elapsed: Duration,
+    /// Answers.
+    pub pages: u64,
+    /// Items that left pages.
+    pub items: u64,
+    /// URLs that went wrong for good, and refused items.
+    pub errors: u64,
+    /// URLs in queues.
+    pub queued: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Pages whose items are on their way to the sinks.
+    pub pending: u64,
+}
+
+/// How a crawl ended.
+#[derive(Clone, Debug)]
+pub struct CrawlReport {
+    /// The job's number in its state.
+    pub job: u64,
+    /// It went on where an earlier run stopped.
+    pub continued: bool,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What made it fail.
+    pub failure: Option<String>,
+    /// Figures of the whole job.
+    pub figures: JobFigures,
+    /// Reports for releases that were settled before.
+    pub redelivered: u64,
+    /// How long this run took.
+    pub elapsed: Duration,
+}
+
+/// What a crawl tells while it runs.
+pub trait Observer {
+    /// About ten times a second.
+    fn progress(&mut self, progress: &Progress);
+    /// A line of the crawl log.
+    fn log(&mut self, line: &LogLine);
+    /// Something a person should know.
+    fn say(&mut self, text: &str);
+}
+
+struct SpiderStart(Arc<Spider>);
+
+impl StartSource for SpiderStart {
+    fn fill(&self, from: u64, count: usize, out: &mut LinkBatch) {
+        self.0.start_urls().fill(from, count, out);
+    }
+}
+
+/// Runs one job to its end.
+pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<CrawlReport, CrawlError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let started_at = clock.now();
+    let mut state = State::open(&options.state, &*clock)?;
+    if let Some(torn) = &state.recovery.report.torn {
+        observer.say(&format!("{}: an unfinished write of {} bytes was cut away", torn.path, torn.bytes));
+    }
+    let wanted = Wanted {
+        spider: options.spider.name().to_owned(),
+        args: options.spider.args().clone(),
+        spider_hash: options.spider.content_hash(),
+        sinks: options.sinks.iter().map(|sink| sink.describe().url).collect(),
+    };
+    let chosen = state.document.choose(&wanted, options.fresh)?;
+    state.save()?;
+    if chosen.file_changed {
+        observer.say("the spider file has changed since the job began; the job goes on with the new one");
+    }
+    let mut engine = open_engine(&options, &mut state, &chosen, started_at)?;
+    let mut document = state.document.clone();
+    if let Some(outcome) = engine.ended(chosen.job) {
+        // The end was in the journal, but not yet in the document: the crash came between. Now it is in both.
+        document.ended(chosen.job, outcome);
+        state.document = document;
+        state.save()?;
+        drop(state);
+        return crawl(options, observer);
+    }
+    let (to_driver, inbox) = channel();
+    let mut sinks = Vec::new();
+    for (mut sink, id) in options.sinks.into_iter().zip(&chosen.sinks) {
+        open_sink(sink.as_mut(), *id, &chosen, &options.spider, &mut engine, &mut document)?;
+        let batch = options.settings.sink_batch_items.min(sink.describe().batch.items_max);
+        sinks.push(SinkThread::start(*id, sink, batch, to_driver.clone())?);
+    }
+    state.document = document;
+    state.save()?;
+    let document = state.document;
+    let journal = JournalThread::start(state.store, state.lease, Arc::clone(&clock), to_driver.clone())?;
+    let parts = fetch_parts(&options.settings, &options.spider, &clock, &chosen);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = options.settings.fetch_threads.unwrap_or(cores);
+    let fetchers = Fetchers::start(threads, &parts, &to_driver)?;
+    let mut driver = Driver {
+        engine,
+        clock,
+        inbox,
+        journal,
+        fetchers,
+        sinks,
+        job: chosen.job,
+        started_at,
+        receipts: 0,
+        journal_bytes: 0,
+        snapshot_at: SNAPSHOT_BYTES,
+        failure: None,
+    };
+    let outcome = driver.run(&options.stop, observer);
+    driver.end(outcome, document, chosen.continued)
+}
+
+fn fetch_parts(settings: &Settings, spider: &Arc<Spider>, clock: &Arc<dyn Clock>, chosen: &Chosen) -> FetchParts {
+    let (fetch, guard, budget) = crate::fetching::parts(settings, spider);
+    FetchParts {
+        settings: fetch,
+        guard,
+        budget,
+        clock: Arc::clone(clock),
+        spider: Arc::clone(spider),
+        job: chosen.job,
+        server: crate::fetching::server_name(),
+    }
+}
+
+fn open_engine(
+    options: &CrawlOptions,
+    state: &mut State,
+    chosen: &Chosen,
+    now: Tick,
+) -> Result<Engine, CrawlError> {
+    let settings = &options.settings;
+    let lanes = state.store.allocate_lanes(options.workers + 1);
+    let boot = state.document.boot;
+    let frontier = Arc::new(FrontierConfig {
+        laws: Arc::clone(&options.laws),
+        request_timeout_us: settings.fetch_timeout.as_micros() as u64,
+        log: settings.log_level >= crate::settings::LogLevel::Debug,
+        ..FrontierConfig::default()
+    });
+    let stage = Stage::new(&StageConfig { frontier, boot, lanes: lanes[..options.workers].to_vec() });
+    let mut config = EngineConfig::new(lanes[options.workers], boot);
+    config.concurrency = settings.concurrency;
+    config.outbox_bytes_max = settings.outbox_bytes_max as usize;
+    let mut engine = Engine::new(stage, config);
+    engine.open_job(job_run(options, chosen, now));
+    let mut section = Vec::new();
+    state.recovery.for_each(&mut |event| match event {
+        Replayed::SectionBegin { .. } => {
+            section.clear();
+            Ok(())
+        }
+        Replayed::SectionChunk { bytes, .. } => {
+            section.extend_from_slice(bytes);
+            Ok(())
+        }
+        Replayed::SectionEnd { name } => engine.restore(name, &section).map_err(|error| format!("{name}: {error}")),
+        Replayed::Record { addr, bytes } => {
+            engine.replay(&[(Addr(addr.0), bytes)]).map_err(|error| format!("record at {addr:?}: {error}"))
+        }
+        Replayed::GroupEnd { .. } => Ok(()),
+    })?;
+    engine.finish_replay(now);
+    for job in &chosen.given_up {
+        engine.give_up(now, *job);
+    }
+    Ok(engine)
+}
+
+fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> JobRun {
+    let (settings, spider) = (&options.settings, &options.spider);
+    let mut masks = SinkMasks::default();
+    for (sink, id) in options.sinks.iter().zip(&chosen.sinks) {
+        let appends = sink.describe().kind == SinkKind::Appending;
+        let mask = if appends { &mut masks.append } else { &mut masks.upsert };
+        *mask |= 1 << id.0;
+    }
+    let agent = settings.user_agent.as_deref().unwrap_or(crate::fetching::USER_AGENT);
+    let spec = JobSpec {
+        id: chosen.job,
+        allowed_domains: spider.allowed_domains().to_vec(),
+        order: match settings.order {
+            Order::Lifo => weir_frontier::Order::Lifo,
+            Order::Fifo => weir_frontier::Order::Fifo,
+        },
+        depth_max: settings.depth_max,
+        redirects_max: if settings.redirect_enabled { settings.redirect_max } else { 0 },
+        obey_robots: settings.robots,
+        agent: agent.split(['/', ' ']).next().unwrap_or("weir").to_owned(),
+        targets: spider.targets().iter().map(|target| target.name.clone()).collect(),
+        concurrency_per_domain: settings.concurrency_per_domain,
+        pages_per_domain_max: settings.pages_per_domain_max,
+        ..JobSpec::default()
+    };
+    let stops = [
+        settings.stop_items.map(StopRule::Items),
+        settings.stop_pages.map(StopRule::Pages),
+        settings.stop_errors.map(StopRule::Errors),
+        settings.stop_seconds.map(|after| StopRule::Us(after.as_micros() as u64)),
+    ];
+    JobRun {
+        spec: Arc::new(spec),
+        masks,
+        start: Box::new(SpiderStart(Arc::clone(spider))),
+        start_count: spider.start_urls().len(),
+        start_next: 0,
+        stops: stops.into_iter().flatten().collect(),
+        started_at: now,
+        stopping: None,
+        ended: None,
+    }
+}
+
+/// Opens a sink; one that is new to the state, or was emptied, gets every item.
+fn open_sink(
+    sink: &mut dyn Sink,
+    id: SinkId,
+    chosen: &Chosen,
+    spider: &Spider,
+    engine: &mut Engine,
+    document: &mut Document,
+) -> Result<(), CrawlError> {
+    let info = JobInfo {
+        state: document.state_id(),
+        job: chosen.job,
+        spider: spider.name().to_owned(),
+        schemas: spider.schemas().to_vec(),
+        resume: engine.mark(chosen.job, id).map(|mark| SinkMark(mark.to_vec())),
+    };
+    let opened = sink.open(&info).map_err(|error| match error.class {
+        ErrorClass::Configuration => CrawlError::Usage(error.to_string()),
+        _ => CrawlError::Sink { name: sink.describe().url, error: error.to_string() },
+    })?;
+    let entry = &mut document.sinks[usize::from(id.0)];
+    if entry.generation != opened.generation {
+        engine.reset_sink(id);
+        entry.generation = opened.generation;
+    }
+    Ok(())
+}
+
+struct Driver {
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    inbox: Receiver<ToDriver>,
+    journal: JournalThread,
+    fetchers: Fetchers,
+    sinks: Vec<SinkThread>,
+    job: weir_model::JobId,
+    started_at: Tick,
+    receipts: u64,
+    journal_bytes: u64,
+    snapshot_at: u64,
+    failure: Option<CrawlError>,
+}
+
+impl Driver {
+    fn run(&mut self, stop: &AtomicBool, observer: &mut dyn Observer) -> Outcome {
+        let mut shown = Tick(0);
+        loop {
+            let now = self.clock.now();
+            let actions = self.engine.advance(now);
+            self.perform(actions);
+            for line in self.engine.take_log() {
+                observer.log(&line);
+            }
+            if now.since(shown) >= LOOK_EVERY {
+                shown = now;
+                observer.progress(&self.progress(now));
+                if stop.load(Ordering::Relaxed) {
+                    self.engine.stop(self.job, Outcome::Shutdown);
+                }
+            }
+            if self.failure.is_some() {
+                return Outcome::Failed;
+            }
+            if let Some(outcome) = self.engine.is_over(self.job) {
+                return outcome;
+            }
+            self.snapshot_when_due(now);
+            let wait = self.engine.next_wake().since(self.clock.now()).min(LOOK_EVERY);
+            if !self.receive(wait) {
+                return Outcome::Failed;
+            }
+        }
+    }
+
+    /// Waits for the next message and takes everything that has come.
+    fn receive(&mut self, wait: Duration) -> bool {
+        let mut next = if wait.is_zero() {
+            self.inbox.try_recv().ok()
+        } else {
+            match self.inbox.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        };
+        while let Some(message) = next {
+            self.take(message);
+            next = self.inbox.try_recv().ok();
+        }
+        true
+    }
+
+    fn take(&mut self, message: ToDriver) {
+        let input = match message {
+            ToDriver::Reports(reports) => {
+                self.receipts += 1;
+                Input::Reports { receipt: ReceiptId(self.receipts), reports }
+            }
+            ToDriver::Written { sink, outcomes, mark } => Input::Written { sink, outcomes, mark },
+            ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
+            ToDriver::Synced { group, journal_bytes } => {
+                self.journal_bytes = journal_bytes;
+                Input::Synced { group }
+            }
+            ToDriver::JournalFailed(error) | ToDriver::Failed(error) => {
+                self.failure.get_or_insert(error);
+                return;
+            }
+        };
+        self.engine.feed(input);
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Append { group, parts } => self.journal.append(group, parts),
+                Action::Dispatch(message) => self.fetchers.send(message),
+                Action::Load(wanted) => self.journal.load(wanted),
+                Action::Write(items) => self.write(&items),
+                // The queue is in this process: deleting from it is forgetting.
+                Action::Settle(_receipts) => crash::point("delete a receipt"),
+            }
+        }
+    }
+
+    fn write(&self, items: &[OutboxItem]) {
+        for sink in &self.sinks {
+            let bit = 1u32 << sink.id().0;
+            let wanted: Vec<_> =
+                items.iter().filter(|item| item.sinks & bit != 0).map(|item| (item.id, Arc::clone(&item.item))).collect();
+            if !wanted.is_empty() {
+                sink.write(wanted);
+            }
+        }
+    }
+
+    /// Takes a snapshot when much has been written since the last: flush, wait until all is durable, stream.
+    fn snapshot_when_due(&mut self, now: Tick) {
+        if self.journal_bytes < self.snapshot_at {
+            return;
+        }
+        let actions = self.engine.flush(now);
+        self.perform(actions);
+        if !self.engine.is_quiet() {
+            return;
+        }
+        let live = self
+            .engine
+            .live_chunks()
+            .into_iter()
+            .filter(|chunk| chunk.live > 0)
+            .map(|chunk| {
+                let start = u64::from(chunk.id.chunk) * weir_frontier::CHUNK_BYTES;
+                (chunk.id.lane, start..start + weir_frontier::CHUNK_BYTES)
+            })
+            .collect();
+        let mut bytes = 0;
+        let engine = &mut self.engine;
+        let result = self.journal.snapshot(live, |write| {
+            engine.snapshot(&mut |name, part| {
+                bytes += part.len() as u64;
+                write(name, part)
+            })
+        });
+        if let Err(error) = result {
+            tracing::warn!(%error, "the snapshot was not taken");
+        }
+        self.snapshot_at = SNAPSHOT_BYTES.max(bytes * 2);
+        self.journal_bytes = 0;
+    }
+
+    fn progress(&self, now: Tick) -> Progress {
+        let figures = self.engine.figures(self.job);
+        let live = self.engine.live(self.job);
+        Progress {
+            elapsed: now.since(self.started_at),
+            pages: figures.urls.responses.iter().map(|(_, count)| count).sum(),
+            items: figures.items.scraped,
+            errors: figures.errors(),
+            queued: live.urls.queued + live.urls.delayed + live.urls.parked,
+            in_flight: self.engine.in_flight() as u64,
+            pending: live.pages,
+        }
+    }
+
+    /// The end in the journal, then the sinks, then the document, then the lease.
+    fn end(mut self, outcome: Outcome, mut document: Document, continued: bool) -> Result<CrawlReport, CrawlError> {
+        self.fetchers_end();
+        let now = self.clock.now();
+        if self.failure.is_none() {
+            // Feeds are completed before the end is durable: a crash in between completes them again.
+            let complete = outcome != Outcome::Shutdown;
+            for sink in std::mem::take(&mut self.sinks) {
+                if let Err(error) = sink.finish(outcome, complete) {
+                    self.failure.get_or_insert(error);
+                }
+            }
+        }
+        if self.failure.is_none() {
+            self.engine.end_job(now, self.job, outcome);
+            self.settle_all();
+        }
+        if self.failure.is_none() && outcome != Outcome::Shutdown {
+            document.ended(self.job, outcome);
+            if let Err(error) = self.journal.save(&document) {
+                self.failure.get_or_insert(error);
+            }
+        }
+        let report = CrawlReport {
+            job: self.job.0,
+            continued,
+            outcome: if self.failure.is_some() { Outcome::Failed } else { outcome },
+            failure: self.failure.as_ref().map(ToString::to_string),
+            figures: self.engine.figures(self.job),
+            redelivered: self.engine.redelivered(),
+            elapsed: self.clock.now().since(self.started_at),
+        };
+        self.journal.end();
+        Ok(report)
+    }
+
+    fn fetchers_end(&mut self) {
+        let empty = Fetchers::none();
+        std::mem::replace(&mut self.fetchers, empty).end();
+    }
+
+    /// Flushes until everything is durable.
+    fn settle_all(&mut self) {
+        while self.failure.is_none() && !self.engine.is_quiet() {
+            let now = self.clock.now();
+            let mut actions = self.engine.advance(now);
+            actions.extend(self.engine.flush(now));
+            // Nothing new is begun at the end.
+            actions.retain(|action| !matches!(action, Action::Dispatch(_) | Action::Write(_)));
+            self.perform(actions);
+            if !self.engine.is_quiet() && !self.receive(LOOK_EVERY) {
+                return;
+            }
+        }
+    }
+}
+
+/// Counts of remarks, for the closing stats.
+#[must_use]
+pub fn notes(figures: &JobFigures) -> &BTreeMap<String, (u64, String)> {
+    &figures.notes
+}

@@ -1,0 +1,108 @@
+//! The driver's own journal records (types 128 and up; below are the frontier's and the stage's).
+//!
+//! Invariant: what is read back is what was written, or an error; never a panic.
+
+use weir_model::wire::{Reader, WireError, put_bytes, put_u64};
+use weir_model::{JobId, Outcome, SinkId};
+
+/// The first type byte of the driver's records.
+pub(crate) const FIRST: u8 = 128;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// Start URLs before `next` were offered.
+    StartProgress { job: JobId, next: u64 },
+    /// A sink's confirmed position.
+    SinkMark { job: JobId, sink: SinkId, mark: Vec<u8> },
+    /// A job ended for good.
+    JobEnd { job: JobId, outcome: Outcome },
+    /// A counted remark of extraction.
+    Note { job: JobId, counter: String, count: u64, example: String },
+}
+
+fn body(out: &mut Vec<u8>, record: &Record) {
+    match record {
+        Record::StartProgress { job, next } => {
+            out.push(FIRST);
+            put_u64(out, job.0);
+            put_u64(out, *next);
+        }
+        Record::SinkMark { job, sink, mark } => {
+            out.push(FIRST + 1);
+            put_u64(out, job.0);
+            out.push(sink.0);
+            put_bytes(out, mark);
+        }
+        Record::JobEnd { job, outcome } => {
+            out.push(FIRST + 2);
+            put_u64(out, job.0);
+            out.push(*outcome as u8);
+        }
+        Record::Note { job, counter, count, example } => {
+            out.push(FIRST + 3);
+            put_u64(out, job.0);
+            put_bytes(out, counter.as_bytes());
+            put_u64(out, *count);
+            put_bytes(out, example.as_bytes());
+        }
+    }
+}
+
+/// Appends a record with its length in front, as the journal wants it.
+pub(crate) fn framed(out: &mut Vec<u8>, record: &Record) {
+    let mut bytes = Vec::with_capacity(32);
+    body(&mut bytes, record);
+    put_bytes(out, &bytes);
+}
+
+/// The same layout inside a snapshot section.
+pub(crate) fn nested(out: &mut Vec<u8>, record: &Record) {
+    framed(out, record);
+}
+
+/// Reads a record's body.
+pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
+    let kind = reader.u8()?;
+    let job = JobId(reader.u64()?);
+    match kind - FIRST.min(kind) {
+        0 => Ok(Record::StartProgress { job, next: reader.u64()? }),
+        1 => Ok(Record::SinkMark { job, sink: SinkId(reader.u8()?), mark: reader.bytes()?.to_vec() }),
+        2 => {
+            let outcome = Outcome::from_code(reader.u8()?).ok_or(WireError { expected: "an outcome" })?;
+            Ok(Record::JobEnd { job, outcome })
+        }
+        3 => Ok(Record::Note {
+            job,
+            counter: reader.str()?.to_owned(),
+            count: reader.u64()?,
+            example: reader.str()?.to_owned(),
+        }),
+        _ => Err(WireError { expected: "a record of the driver" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let records = [
+            Record::StartProgress { job: JobId(3), next: 1 << 40 },
+            Record::SinkMark { job: JobId(3), sink: SinkId(1), mark: b"123".to_vec() },
+            Record::JobEnd { job: JobId(9), outcome: Outcome::ClosespiderTimeout },
+            Record::Note { job: JobId(1), counter: "a/b".into(), count: 7, example: "£".into() },
+        ];
+        for record in records {
+            let mut bytes = Vec::new();
+            framed(&mut bytes, &record);
+            let mut reader = Reader::new(&bytes);
+            let body = reader.bytes().expect("a whole record");
+            assert!(reader.is_empty());
+            assert_eq!(read(&mut Reader::new(body)), Ok(record));
+            for cut in 0..body.len() {
+                assert!(read(&mut Reader::new(&body[..cut])).is_err(), "cut at {cut}");
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The state directory as a crawl opens it: the lease, the store, and one document that says which jobs and sinks there are.
+//!
+//! Invariant: the document is written before anything that it names: a job before its first record, a sink's number before
+//! its first confirmation.
+
+use crate::error::CrawlError;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_model::{Clock, JobId, Outcome, SinkId};
+use weir_store::lease::{Claim, Claimed, Lease, Owner};
+use weir_store::{Disk, Options, RealDisk, Recovery, Store};
+
+const DOCUMENT: &str = "jobs.json";
+const LEASE_TTL: Duration = Duration::from_secs(30);
+/// Sinks of one state: a bit each.
+const SINKS_MAX: usize = 32;
+
+/// What a state directory holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Format of this document.
+    pub version: u32,
+    /// Id of the state, 32 hexadecimal digits: with a job's number unique everywhere.
+    pub state: String,
+    /// How often the state was opened.
+    pub boot: u32,
+    /// Number of the last job.
+    pub last_job: u64,
+    /// Sinks, by number.
+    pub sinks: Vec<SinkEntry>,
+    /// Jobs, oldest first.
+    pub jobs: Vec<JobEntry>,
+}
+
+/// A sink that this state has written to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SinkEntry {
+    /// Its name: the redacted URL.
+    pub name: String,
+    /// Its generation mark when it was last opened.
+    pub generation: u64,
+}
+
+/// A job of this state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobEntry {
+    /// Its number.
+    pub id: u64,
+    /// The spider's name.
+    pub spider: String,
+    /// Its arguments.
+    pub args: BTreeMap<String, String>,
+    /// Hash of the spider file and arguments, hexadecimal.
+    pub spider_hash: String,
+    /// Sinks, by number, in the order of the command line.
+    pub sinks: Vec<u8>,
+    /// How it ended; `None` while it is unfinished.
+    pub outcome: Option<Outcome>,
+}
+
+/// An open state directory.
+pub struct State {
+    /// The journal and its snapshots.
+    pub store: Store,
+    /// What is to be replayed.
+    pub recovery: Recovery,
+    /// The right to write.
+    pub lease: Lease,
+    /// Jobs and sinks.
+    pub document: Document,
+}
+
+impl State {
+    /// Takes the lease (waiting out one of an unknown owner), opens the store, reads the document and counts the boot.
+    pub fn open(path: &Path, clock: &dyn Clock) -> Result<State, CrawlError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::create(path)?);
+        let now = clock.now();
+        let lease = claim(&disk, clock)?;
+        // The microsecond and the process: no two states are made by one process in one microsecond.
+        let id = u128::from(now.0) << 32 | u128::from(std::process::id());
+        let (store, recovery) = Store::open(disk, Options::new(id))?;
+        let mut state = State { document: read_document(&store, path)?, store, recovery, lease };
+        if state.document.state.is_empty() {
+            state.document.state = format!("{id:032x}");
+        }
+        state.document.boot += 1;
+        state.save()?;
+        Ok(state)
+    }
+
+    /// Writes the document, atomically.
+    pub fn save(&mut self) -> Result<(), CrawlError> {
+        save(&mut self.store, &self.document)
+    }
+}
+
+/// Writes the document, atomically.
+pub(crate) fn save(store: &mut Store, document: &Document) -> Result<(), CrawlError> {
+    let body = serde_json::to_vec_pretty(document).expect("a document of numbers and texts is JSON");
+    Ok(store.put_document(DOCUMENT, &body)?)
+}
+
+fn claim(disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Result<Lease, CrawlError> {
+    let me = Owner::this_process(clock.now().unix_ms(), LEASE_TTL);
+    let mut claim = Claim::new(Arc::clone(disk), me);
+    loop {
+        match claim.step(clock.now())? {
+            Claimed::Owned(lease) => return Ok(lease),
+            Claimed::Wait { until, owner } => {
+                let wait = until.since(clock.now());
+                tracing::info!(%owner, wait_ms = wait.as_millis() as u64, "waiting for the lease of the owner before");
+                std::thread::park_timeout(wait.min(Duration::from_secs(1)));
+            }
+        }
+    }
+}
+
+fn read_document(store: &Store, path: &Path) -> Result<Document, CrawlError> {
+    let Some(body) = store.get_document(DOCUMENT)? else {
+        return Ok(Document { version: 1, ..Document::default() });
+    };
+    let document: Document = serde_json::from_slice(&body).map_err(|error| {
+        CrawlError::State(format!("{}/{DOCUMENT}: line {}: {error}; restore it from a backup, or use another --state", path.display(), error.line()))
+    })?;
+    if document.version != 1 {
+        return Err(CrawlError::State(format!(
+            "{}/{DOCUMENT}: format {}, this weir reads format 1; use the weir that wrote it, or another --state",
+            path.display(),
+            document.version
+        )));
+    }
+    Ok(document)
+}
+
+/// What a job is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The spider's name.
+    pub spider: String,
+    /// Its arguments.
+    pub args: BTreeMap<String, String>,
+    /// Hash of file and arguments.
+    pub spider_hash: u64,
+    /// Names of the sinks.
+    pub sinks: Vec<String>,
+}
+
+/// A job to run: new, or one that goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// Its number.
+    pub job: JobId,
+    /// It goes on where it stopped.
+    pub continued: bool,
+    /// It goes on, but the spider file has changed.
+    pub file_changed: bool,
+    /// Jobs that are given up (`--fresh`).
+    pub given_up: Vec<JobId>,
+    /// Numbers of its sinks, in order.
+    pub sinks: Vec<SinkId>,
+}
+
+impl Document {
+    /// Finds the unfinished job of the same spider, arguments and sinks, or makes a new one.
+    pub fn choose(&mut self, wanted: &Wanted, fresh: bool) -> Result<Chosen, CrawlError> {
+        let sinks = wanted.sinks.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
+        let hash = format!("{:016x}", wanted.spider_hash);
+        let mut given_up = Vec::new();
+        let same = |entry: &JobEntry| entry.outcome.is_none() && entry.spider == wanted.spider && entry.args == wanted.args;
+        if fresh {
+            for entry in self.jobs.iter_mut().filter(|entry| same(entry)) {
+                entry.outcome = Some(Outcome::Cancelled);
+                given_up.push(JobId(entry.id));
+            }
+        }
+        if let Some(entry) = self.jobs.iter_mut().rev().find(|entry| same(entry)) {
+            let numbers: Vec<u8> = sinks.iter().map(|sink| sink.0).collect();
+            if entry.sinks != numbers {
+                let before: Vec<&str> = entry.sinks.iter().map(|&at| self.sinks[usize::from(at)].name.as_str()).collect();
+                return Err(CrawlError::Usage(format!(
+                    "the unfinished job {} writes to {}; go on with the same -o, or give it up with --fresh",
+                    entry.id,
+                    before.join(", ")
+                )));
+            }
+            let file_changed = std::mem::replace(&mut entry.spider_hash, hash.clone()) != hash;
+            return Ok(Chosen { job: JobId(entry.id), continued: true, file_changed, given_up, sinks });
+        }
+        self.last_job += 1;
+        self.jobs.push(JobEntry {
+            id: self.last_job,
+            spider: wanted.spider.clone(),
+            args: wanted.args.clone(),
+            spider_hash: hash,
+            sinks: sinks.iter().map(|sink| sink.0).collect(),
+            outcome: None,
+        });
+        Ok(Chosen { job: JobId(self.last_job), continued: false, file_changed: false, given_up, sinks })
+    }
+
+    /// Id of the state.
+    #[must_use]
+    pub fn state_id(&self) -> u128 {
+        u128::from_str_radix(&self.state, 16).unwrap_or_default()
+    }
+
+    fn sink(&mut self, name: &str) -> Result<SinkId, CrawlError> {
+        let at = match self.sinks.iter().position(|entry| entry.name == name) {
+            Some(at) => at,
+            None if self.sinks.len() == SINKS_MAX => {
+                return Err(CrawlError::Usage(format!("this state has written to {SINKS_MAX} sinks already; use another --state")));
+            }
+            None => {
+                self.sinks.push(SinkEntry { name: name.to_owned(), generation: 0 });
+                self.sinks.len() - 1
+            }
+        };
+        Ok(SinkId(at as u8))
+    }
+
+    /// Notes a job's outcome.
+    pub fn ended(&mut self, job: JobId, outcome: Outcome) {
+        if let Some(entry) = self.jobs.iter_mut().find(|entry| entry.id == job.0) {
+            entry.outcome = Some(outcome);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(area: &str) -> Wanted {
+        Wanted {
+            spider: "properties".into(),
+            args: BTreeMap::from([("area".to_owned(), area.to_owned())]),
+            spider_hash: 7,
+            sinks: vec!["items.jsonl".into()],
+        }
+    }
+
+    #[test]
+    fn the_same_command_goes_on_with_the_unfinished_job_and_starts_anew_after_the_end() {
+        let mut document = Document::default();
+        let first = document.choose(&wanted("a"), false).expect("a job");
+        assert!(!first.continued);
+        let again = document.choose(&wanted("a"), false).expect("a job");
+        assert_eq!((again.job, again.continued), (first.job, true));
+        let other = document.choose(&wanted("b"), false).expect("a job");
+        assert_ne!(other.job, first.job, "other arguments: their own job");
+        document.ended(first.job, Outcome::Finished);
+        let next = document.choose(&wanted("a"), false).expect("a job");
+        assert!(!next.continued && next.job != first.job);
+    }
+
+    #[test]
+    fn fresh_gives_up_the_unfinished_job_and_a_changed_file_is_said() {
+        let mut document = Document::default();
+        let first = document.choose(&wanted("a"), false).expect("a job");
+        let changed = Wanted { spider_hash: 8, ..wanted("a") };
+        assert!(document.choose(&changed, false).expect("a job").file_changed);
+        let fresh = document.choose(&wanted("a"), true).expect("a job");
+        assert_eq!(fresh.given_up, [first.job]);
+        assert!(!fresh.continued);
+    }
+
+    #[test]
+    fn other_sinks_for_an_unfinished_job_are_refused_by_name() {
+        let mut document = Document::default();
+        document.choose(&wanted("a"), false).expect("a job");
+        let other = Wanted { sinks: vec!["sqlite:items.db".into()], ..wanted("a") };
+        let error = document.choose(&other, false).expect_err("refused");
+        assert!(error.to_string().contains("items.jsonl"), "{error}");
+    }
+}

@@ -1,0 +1,92 @@
+//! What goes into a step and what comes out of it: events in, commands out.
+//!
+//! Invariant: a step's journal parts and its commands belong together. The parts must be durable before a release of a
+//! domain with a law leaves, before an item is written and before a receipt is settled.
+
+use crate::items::{ItemCounts, OutboxId, OutboxItem, SinkVerdict};
+use std::collections::BTreeMap;
+use weir_frontier::{Addr, Counters, Live, LogLine, Offer};
+use weir_model::{ExtractionNote, JobId, Release, Report, SinkId, Tick};
+
+/// What happened outside.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Start URLs (links of pages never come this way: they are found in reports).
+    Offer(Offer),
+    /// A function reports one release.
+    Report(Box<Report>),
+    /// A sink has settled an item.
+    Written {
+        /// Which sink.
+        sink: SinkId,
+        /// Which item.
+        id: OutboxId,
+        /// How.
+        verdict: SinkVerdict,
+    },
+}
+
+/// Record bytes of one worker in one step, for the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneBytes {
+    /// The worker's lane.
+    pub lane: u16,
+    /// Bytes written to the lane before these.
+    pub offset: u64,
+    /// Records, back to back.
+    pub bytes: Vec<u8>,
+}
+
+/// What is alive of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobLive {
+    /// URLs in the frontier.
+    pub urls: Live,
+    /// Fetched pages whose items are on their way to the sinks.
+    pub pages: u64,
+}
+
+impl JobLive {
+    /// URLs without a verdict.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.urls.total() + self.pages
+    }
+
+    pub(crate) fn add(&mut self, other: &JobLive) {
+        self.urls.queued += other.urls.queued;
+        self.urls.leased += other.urls.leased;
+        self.urls.delayed += other.urls.delayed;
+        self.urls.parked += other.urls.parked;
+        self.pages += other.pages;
+    }
+}
+
+/// Commands and figures of one step, of all workers.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be appended to the journal as one group.
+    pub journal: Vec<LaneBytes>,
+    /// Requests that may be made.
+    pub releases: Vec<Release>,
+    /// Requests that may be made, each in a message of its own.
+    pub alone: Vec<Release>,
+    /// Bodies to read back, with the worker that asks.
+    pub loads: Vec<(usize, Addr)>,
+    /// Items to write.
+    pub writes: Vec<OutboxItem>,
+    /// URL counters: what changed.
+    pub counters: Counters,
+    /// Item counters by job: what changed.
+    pub items: BTreeMap<JobId, ItemCounts>,
+    /// Counted remarks of extraction.
+    pub notes: Vec<(JobId, ExtractionNote)>,
+    /// Lines of the crawl log, when enabled.
+    pub log: Vec<LogLine>,
+    /// What is alive of each open job.
+    pub live: BTreeMap<JobId, JobLive>,
+    /// Bytes that wait in the outbox.
+    pub outbox_bytes: usize,
+    /// When the stage wants to be stepped again even if nothing happens.
+    pub next_wake: Tick,
+}

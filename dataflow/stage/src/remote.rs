@@ -1,0 +1,224 @@
+//! A worker on a thread of its own, spoken to in orders and answers. It sleeps between steps.
+
+use crate::event::Event;
+use crate::items::{ItemCounts, SinkMasks};
+use crate::worker::{Shell, Taken, WorkerConfig};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+use timely::communication::allocator::AllocateBuilder;
+use timely::communication::allocator::generic::AllocatorBuilder;
+use timely::worker::Worker;
+use weir_frontier::{Addr, Counters, JobSpec, LiveChunk};
+use weir_model::wire::WireError;
+use weir_model::{JobId, SinkId, Tick};
+
+type Records = Vec<(Addr, Vec<u8>)>;
+
+enum Order {
+    OpenJob(Arc<JobSpec>, SinkMasks),
+    CloseJob(JobId, bool),
+    ResetSink(SinkId),
+    Feed { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records },
+    Release(usize),
+    Replay(Records),
+    Restore(String, Vec<u8>),
+    FinishReplay(Tick),
+    Counts,
+    Snapshot(usize, usize),
+    LiveChunks,
+}
+
+enum Answer {
+    Rested(usize),
+    Taken(Box<Taken>),
+    Done(Result<(), WireError>),
+    Counts(Counters, BTreeMap<JobId, ItemCounts>),
+    Part(String, Vec<u8>),
+    SnapshotEnd,
+    LiveChunks(Vec<LiveChunk>),
+}
+
+/// The caller's end of a worker thread.
+pub(crate) struct Remote {
+    orders: Option<Sender<Order>>,
+    answers: Receiver<Answer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const ENDED: &str = "a stage worker ended early: it panicked, see above";
+
+impl Remote {
+    pub fn spawn(builder: AllocatorBuilder, config: WorkerConfig) -> Remote {
+        let (orders, orders_in) = channel();
+        // Bounded: a snapshot streams no faster than it is written.
+        let (answers_out, answers) = sync_channel(4);
+        let thread = std::thread::Builder::new()
+            .name(format!("stage-{}", config.lane))
+            .spawn(move || {
+                let worker = Worker::new(timely::WorkerConfig::default(), builder.build(), None);
+                serve(&mut Shell::new(worker, &config), &orders_in, &answers_out);
+            })
+            .expect("the system starts a thread");
+        Remote { orders: Some(orders), answers, thread: Some(thread) }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.orders.as_ref().expect("open until dropped").send(order).expect(ENDED);
+    }
+
+    fn answer(&mut self) -> Answer {
+        self.answers.recv().expect(ENDED)
+    }
+
+    pub fn open_job(&mut self, spec: &Arc<JobSpec>, masks: SinkMasks) {
+        self.order(Order::OpenJob(Arc::clone(spec), masks));
+    }
+
+    pub fn close_job(&mut self, job: JobId, abandon: bool) {
+        self.order(Order::CloseJob(job, abandon));
+    }
+
+    pub fn reset_sink(&mut self, sink: SinkId) {
+        self.order(Order::ResetSink(sink));
+    }
+
+    pub fn feed(&mut self, now: Tick, epoch: u64, events: Vec<Event>, loaded: Records) {
+        self.order(Order::Feed { now, epoch, events, loaded });
+    }
+
+    /// Waits until the worker's epoch has come to rest; gives its ready hint.
+    pub fn rested(&mut self) -> usize {
+        match self.answer() {
+            Answer::Rested(hint) => hint,
+            _ => unreachable!("answers come in the order of the orders"),
+        }
+    }
+
+    pub fn release(&mut self, requests: usize) {
+        self.order(Order::Release(requests));
+    }
+
+    pub fn taken(&mut self) -> Taken {
+        match self.answer() {
+            Answer::Taken(taken) => *taken,
+            _ => unreachable!("answers come in the order of the orders"),
+        }
+    }
+
+    fn done(&mut self) -> Result<(), WireError> {
+        match self.answer() {
+            Answer::Done(result) => result,
+            _ => unreachable!("answers come in the order of the orders"),
+        }
+    }
+
+    pub fn replay(&mut self, records: &[(Addr, &[u8])]) -> Result<(), WireError> {
+        self.order(Order::Replay(records.iter().map(|(addr, record)| (*addr, record.to_vec())).collect()));
+        self.done()
+    }
+
+    pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<(), WireError> {
+        self.order(Order::Restore(name.to_owned(), bytes.to_vec()));
+        self.done()
+    }
+
+    pub fn finish_replay(&mut self, now: Tick) {
+        self.order(Order::FinishReplay(now));
+    }
+
+    pub fn counts(&mut self) -> (Counters, BTreeMap<JobId, ItemCounts>) {
+        self.order(Order::Counts);
+        match self.answer() {
+            Answer::Counts(urls, items) => (urls, items),
+            _ => unreachable!("answers come in the order of the orders"),
+        }
+    }
+
+    pub fn snapshot(
+        &mut self,
+        index: usize,
+        peers: usize,
+        write: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.order(Order::Snapshot(index, peers));
+        let mut result = Ok(());
+        loop {
+            match self.answer() {
+                // After a failed write the rest is drained, so that orders and answers stay in step.
+                Answer::Part(name, bytes) if result.is_ok() => result = write(&name, &bytes),
+                Answer::Part(..) => {}
+                Answer::SnapshotEnd => return result,
+                _ => unreachable!("answers come in the order of the orders"),
+            }
+        }
+    }
+
+    pub fn live_chunks(&mut self) -> Vec<LiveChunk> {
+        self.order(Order::LiveChunks);
+        match self.answer() {
+            Answer::LiveChunks(chunks) => chunks,
+            _ => unreachable!("answers come in the order of the orders"),
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A panicked worker has said so already; dropping must not panic again.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answer>) {
+    while let Ok(order) = orders.recv() {
+        let answer = match order {
+            Order::OpenJob(spec, masks) => {
+                shell.open_job(&spec, masks);
+                continue;
+            }
+            Order::CloseJob(job, abandon) => {
+                shell.close_job(job, abandon);
+                continue;
+            }
+            Order::ResetSink(sink) => {
+                shell.reset_sink(sink);
+                continue;
+            }
+            Order::FinishReplay(now) => {
+                shell.finish_replay(now);
+                continue;
+            }
+            Order::Feed { now, epoch, events, loaded } => {
+                shell.feed(now, epoch, events, loaded);
+                while !shell.turn(epoch, false) {}
+                Answer::Rested(shell.ready_hint())
+            }
+            Order::Release(requests) => Answer::Taken(Box::new(shell.release(requests))),
+            Order::Replay(records) => {
+                Answer::Done(records.iter().try_for_each(|(addr, record)| shell.replay(*addr, record)))
+            }
+            Order::Restore(name, bytes) => Answer::Done(shell.restore(&name, &bytes)),
+            Order::Counts => {
+                let (urls, items) = shell.counts();
+                Answer::Counts(urls, items)
+            }
+            Order::Snapshot(index, peers) => {
+                // A part that cannot be sent means that the caller is gone: the next receive ends the thread.
+                let _ = shell.snapshot(index, peers, &mut |name, part| {
+                    answers.send(Answer::Part(name.to_owned(), part.to_vec())).map_err(io::Error::other)
+                });
+                Answer::SnapshotEnd
+            }
+            Order::LiveChunks => Answer::LiveChunks(shell.live_chunks()),
+        };
+        if answers.send(answer).is_err() {
+            return;
+        }
+    }
+}

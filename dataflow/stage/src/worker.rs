@@ -1,0 +1,295 @@
+//! One worker: its state, its dataflow, and the two phases of a step.
+//!
+//! Phase one runs the dataflow until it has come to rest everywhere; phase two releases what is due. A worker knows no time
+//! but what it is told with a step, and touches nothing outside: what it wants is left in `Out` and taken by the shell.
+
+use crate::event::{Event, JobLive, LaneBytes};
+use crate::graph::{self, Graph};
+use crate::items::{Items, ItemsOut, SinkMasks};
+use crate::ledger::Ledger;
+use crate::moved::Moved;
+use crate::record;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use timely::worker::Worker;
+use weir_frontier::{
+    Addr, BootInfo, Budget, CandidateBatch, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out, RobotsAnswer, Scratch,
+};
+use weir_model::wire::{Reader, WireError};
+use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};
+
+/// Everything a worker is started with.
+#[derive(Clone)]
+pub(crate) struct WorkerConfig {
+    pub frontier: Arc<FrontierConfig>,
+    pub lane: u16,
+    pub boot: u32,
+}
+
+/// The state that the operators of one worker share.
+pub(crate) struct State {
+    frontier: Frontier,
+    items: Items,
+    ledger: Ledger,
+    jobs: JobTable,
+    now: Tick,
+    out: Out,
+    scratch: Scratch,
+    notes: Vec<(JobId, ExtractionNote)>,
+    lane: u16,
+    lane_written: u64,
+    open: Vec<JobId>,
+    pub items_out: ItemsOut,
+    pub offers: Vec<Offer>,
+    pub robots: Vec<RobotsAnswer>,
+    pub page_items: Vec<(ReleaseId, Item)>,
+    pub candidates: Vec<CandidateBatch>,
+}
+
+impl State {
+    pub fn settle(&mut self, event: Event) {
+        match event {
+            Event::Offer(offer) => self.offers.push(offer),
+            Event::Written { sink, id, verdict } => {
+                self.items.written(sink, id, verdict, &mut self.out.journal, &mut self.items_out);
+            }
+            Event::Report(report) => {
+                self.frontier.settle(self.now, *report, &mut self.out);
+                self.offers.append(&mut self.out.offers);
+                self.robots.append(&mut self.out.robots);
+                for page in self.out.pages.drain(..) {
+                    let job = page.job;
+                    self.notes.extend(page.notes.into_iter().map(|note| (job, note)));
+                    self.ledger.open(page.release, job, page.items.len() as u32);
+                    self.page_items.extend(page.items.into_iter().map(|item| (page.release, item)));
+                }
+            }
+        }
+    }
+
+    pub fn prepare(&mut self, offer: &Offer) {
+        let counters = &mut self.out.counters;
+        weir_frontier::prepare(offer, &self.jobs, &mut self.scratch, &mut self.candidates, counters);
+    }
+
+    pub fn admit(&mut self, batch: CandidateBatch) {
+        self.frontier.admit(self.now, batch, &mut self.out);
+    }
+
+    pub fn robots_answer(&mut self, answer: RobotsAnswer) {
+        self.frontier.robots_answer(self.now, answer, &mut self.out);
+    }
+
+    pub fn accept(&mut self, page: ReleaseId, item: Item) {
+        self.items.accept(page, item, &mut self.out.journal, &mut self.items_out);
+    }
+
+    pub fn item_settled(&mut self, page: ReleaseId) {
+        if let Some(job) = self.ledger.item_settled(page, &mut self.out.journal) {
+            self.frontier.count_verdict(job, Verdict::Delivered, &mut self.out.counters);
+        }
+    }
+}
+
+/// What a worker hands over after a step.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub journal: Option<LaneBytes>,
+    pub out: Out,
+    pub items: ItemsOut,
+    pub notes: Vec<(JobId, ExtractionNote)>,
+    pub live: BTreeMap<JobId, JobLive>,
+    pub outbox_bytes: usize,
+    pub next_wake: Tick,
+}
+
+/// A worker and its end of the dataflow.
+pub(crate) struct Shell {
+    worker: Worker,
+    graph: Graph,
+    state: Rc<RefCell<State>>,
+}
+
+impl Shell {
+    pub fn new(mut worker: Worker, config: &WorkerConfig) -> Shell {
+        let (index, peers) = (worker.index(), worker.peers());
+        let boot = BootInfo { epoch: config.boot };
+        let state = Rc::new(RefCell::new(State {
+            frontier: Frontier::new(Arc::clone(&config.frontier), config.lane, index, peers, boot),
+            items: Items::new(index, peers, config.boot),
+            ledger: Ledger::new(index, peers),
+            jobs: JobTable::default(),
+            now: Tick(0),
+            out: Out::default(),
+            scratch: Scratch::default(),
+            notes: Vec::new(),
+            lane: config.lane,
+            lane_written: 0,
+            open: Vec::new(),
+            items_out: ItemsOut::default(),
+            offers: Vec::new(),
+            robots: Vec::new(),
+            page_items: Vec::new(),
+            candidates: Vec::new(),
+        }));
+        let graph = graph::build(&mut worker, &state);
+        Shell { worker, graph, state }
+    }
+
+    pub fn open_job(&mut self, spec: &Arc<JobSpec>, masks: SinkMasks) {
+        let state = &mut *self.state.borrow_mut();
+        state.jobs.open(Arc::clone(spec));
+        state.frontier.open_job(Arc::clone(spec));
+        state.items.open_job(spec.id, masks);
+        state.open.retain(|job| *job != spec.id);
+        state.open.push(spec.id);
+    }
+
+    pub fn close_job(&mut self, job: JobId, abandon: bool) {
+        let state = &mut *self.state.borrow_mut();
+        state.frontier.close_job(job, abandon, &mut state.out);
+        state.jobs.close(job);
+        state.open.retain(|open| *open != job);
+    }
+
+    pub fn reset_sink(&mut self, sink: SinkId) {
+        self.state.borrow_mut().items.reset_sink(sink);
+    }
+
+    /// Gives the worker its events; the dataflow has not run yet.
+    pub fn feed(&mut self, now: Tick, epoch: u64, events: Vec<Event>, loaded: Vec<(Addr, Vec<u8>)>) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            state.now = now;
+            for (addr, bytes) in loaded {
+                state.frontier.loaded(addr, &bytes);
+            }
+        }
+        for event in events {
+            self.graph.input.send(Moved(event));
+        }
+        self.graph.input.advance_to(epoch + 1);
+    }
+
+    /// One turn of the dataflow; true when the epoch has come to rest on all workers.
+    pub fn turn(&mut self, epoch: u64, alone: bool) -> bool {
+        if !self.graph.probe.less_equal(&epoch) {
+            return true;
+        }
+        if alone {
+            self.worker.step();
+        } else {
+            self.worker.step_or_park(Some(std::time::Duration::from_millis(1)));
+        }
+        !self.graph.probe.less_equal(&epoch)
+    }
+
+    /// How many requests could be released now, about.
+    pub fn ready_hint(&self) -> usize {
+        self.state.borrow().frontier.ready_hint()
+    }
+
+    /// Releases what is due and hands everything over.
+    pub fn release(&mut self, requests: usize) -> Taken {
+        let state = &mut *self.state.borrow_mut();
+        state.frontier.release_due(state.now, Budget { requests }, &mut state.out);
+        state.frontier.end_step(&state.out.journal);
+        let mut taken = Taken {
+            out: std::mem::take(&mut state.out),
+            items: std::mem::take(&mut state.items_out),
+            notes: std::mem::take(&mut state.notes),
+            outbox_bytes: state.items.outbox_bytes(),
+            next_wake: state.frontier.next_wake(),
+            ..Taken::default()
+        };
+        let bytes = std::mem::take(&mut taken.out.journal);
+        if !bytes.is_empty() {
+            let offset = state.lane_written;
+            state.lane_written += bytes.len() as u64;
+            taken.journal = Some(LaneBytes { lane: state.lane, offset, bytes });
+        }
+        for job in &state.open {
+            let live = JobLive { urls: state.frontier.live(*job), pages: state.ledger.live(*job) };
+            taken.live.insert(*job, live);
+        }
+        taken
+    }
+
+    pub fn replay(&mut self, addr: Addr, record: &[u8]) -> Result<(), WireError> {
+        let state = &mut *self.state.borrow_mut();
+        let mut fields = Reader::new(record);
+        fields.u64()?;
+        let kind = fields.u8()?;
+        if kind < record::OUTBOX {
+            return state.frontier.replay(addr, record).map_err(|_| WireError { expected: "a record of the frontier" });
+        }
+        let slot = fields.u8()?;
+        let mut again = fields;
+        state.items.replay(kind, slot, &mut fields)?;
+        if let Some(job) = state.ledger.replay(kind, &mut again)? {
+            state.frontier.count_verdict(job, Verdict::Delivered, &mut state.out.counters);
+        }
+        Ok(())
+    }
+
+    pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<(), WireError> {
+        let state = &mut *self.state.borrow_mut();
+        let wrong = WireError { expected: "a section of a snapshot" };
+        let (kind, slot) = name.split_once('/').ok_or(wrong)?;
+        match kind {
+            "frontier" => state.frontier.restore_slot(bytes).map_err(|_| wrong),
+            "items" => state.items.restore(slot.parse().map_err(|_| wrong)?, bytes),
+            "ledger" => state.ledger.restore(bytes),
+            "counts" if state.frontier.is_first() => state.items.restore_counts(bytes),
+            "counts" => Ok(()),
+            _ => Err(wrong),
+        }
+    }
+
+    pub fn finish_replay(&mut self, now: Tick) {
+        let state = &mut *self.state.borrow_mut();
+        state.now = now;
+        state.frontier.finish_replay(now);
+        state.items.rewrite_outbox(&mut state.items_out);
+        state.ledger.finish_replay();
+        // What replay counted is in the durable counts; deltas start at zero.
+        state.out.counters.clear();
+    }
+
+    /// Durable counts of this worker.
+    pub fn counts(&self) -> (weir_frontier::Counters, BTreeMap<JobId, crate::items::ItemCounts>) {
+        let state = self.state.borrow();
+        (state.frontier.counters().clone(), state.items.counts().clone())
+    }
+
+    /// Streams the state of this worker: sections named `kind/number`.
+    pub fn snapshot(
+        &self,
+        index: usize,
+        peers: usize,
+        write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let state = self.state.borrow();
+        let mut bytes = Vec::new();
+        for slot in (0..weir_frontier::SLOTS).filter(|slot| usize::from(*slot) % peers == index) {
+            let name = format!("frontier/{slot}");
+            state.frontier.snapshot(slot, &mut |part| write(&name, part))?;
+            bytes.clear();
+            state.items.snapshot(slot, &mut bytes);
+            write(&format!("items/{slot}"), &bytes)?;
+        }
+        bytes.clear();
+        state.ledger.snapshot(&mut bytes);
+        write(&format!("ledger/{index}"), &bytes)?;
+        bytes.clear();
+        state.items.snapshot_counts(&mut bytes);
+        write(&format!("counts/{index}"), &bytes)
+    }
+
+    /// Chunks of the journal that still hold bodies this worker needs.
+    pub fn live_chunks(&self) -> Vec<weir_frontier::LiveChunk> {
+        self.state.borrow().frontier.live_chunks()
+    }
+}

@@ -1,0 +1,318 @@
+//! `weir crawl`: one job, embedded, resumable with the same `--state`.
+
+use crate::cmd::{self, Usage};
+use crate::progress::Display;
+use crate::{exit, signals};
+use clap::Args as ClapArgs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weir_driver::{CrawlOptions, CrawlReport, LogLevel, Observer, Profile, Progress, Settings};
+use weir_connector::{Sink, SinkUrl};
+use weir_frontier::LogLine;
+use weir_frontier::policy::Policy;
+use weir_model::{Outcome, Reason};
+use weir_spider::Spider;
+
+/// Crawl with a spider on this machine; the same command goes on where it stopped
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db\n  weir crawl shop.toml -a area=leeds -s stop.items=100 -s user_agent='shop-bot (+mailto:me@example.com)'\n\nExit codes: 0 finished, 2 usage or spider, 3 stopped early, 4 failed, 130 interrupted")]
+pub struct Args {
+    /// The spider file
+    #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
+    spider: Option<PathBuf>,
+    /// Where items go: a feed file (.jsonl, .json, .csv) or sqlite:FILE; may be repeated. Default: sqlite:NAME.db
+    #[arg(short = 'o', value_name = "SINK")]
+    outputs: Vec<String>,
+    /// Replace feed files that exist
+    #[arg(long, conflicts_with = "append")]
+    overwrite: bool,
+    /// Go on at the end of feed files that exist
+    #[arg(long)]
+    append: bool,
+    /// Spider argument; may be repeated
+    #[arg(short = 'a', value_name = "NAME=VALUE")]
+    args: Vec<String>,
+    /// Setting, ours or Scrapy's name; may be repeated
+    #[arg(short = 's', value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// State directory; the same one goes on with the job. Default: .weir/NAME
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Who may be asked how often: blacklist, [default], [domains."..."]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Workers of the stage
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// Give up an unfinished job of this spider and arguments, and begin anew
+    #[arg(long)]
+    fresh: bool,
+    /// Log level: error, warn, info, debug (a line a page)
+    #[arg(short = 'L', value_name = "LEVEL")]
+    level: Option<String>,
+    /// No progress, only the outcome
+    #[arg(short, long)]
+    quiet: bool,
+    /// Closing stats as one JSON document on standard output
+    #[arg(long)]
+    json: bool,
+    /// List all settings with their Scrapy names
+    #[arg(long)]
+    help_settings: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<u8> {
+    if args.help_settings {
+        print!("{}", Settings::help());
+        return Ok(exit::FINISHED);
+    }
+    let Some(path) = &args.spider else { return Err(Usage("which spider? weir crawl SPIDER.toml".into()).into()) };
+    let spider = cmd::load_spider(path, &cmd::arguments(&args.args)?)?;
+    let mut settings = cmd::settings(path, &spider, &args.settings)?;
+    if let Some(level) = &args.level {
+        settings.set(&format!("log_level={level}")).map_err(|error| Usage(format!("-L {level}: {}", error.message)))?;
+    }
+    let options = Plan {
+        spider,
+        settings,
+        outputs: args.outputs,
+        existing: Existing { overwrite: args.overwrite, append: args.append },
+        state: args.state,
+        policy: args.policy,
+        workers: args.workers,
+        fresh: args.fresh,
+    };
+    let report = crawl(options, args.quiet)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&stats_json(&report))?);
+    } else {
+        print!("{}", stats_text(&report));
+    }
+    Ok(code(report.outcome))
+}
+
+/// What becomes of feed files that exist.
+#[derive(Clone, Copy, Default)]
+pub struct Existing {
+    pub overwrite: bool,
+    pub append: bool,
+}
+
+/// A crawl as commands ask for it.
+pub struct Plan {
+    pub spider: Arc<Spider>,
+    pub settings: Settings,
+    pub outputs: Vec<String>,
+    pub existing: Existing,
+    pub state: Option<PathBuf>,
+    pub policy: Option<PathBuf>,
+    pub workers: usize,
+    pub fresh: bool,
+}
+
+/// Runs a crawl with progress on standard error.
+pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
+    if !(1..=64).contains(&plan.workers) {
+        return Err(Usage(format!("--workers {}: expected 1 to 64", plan.workers)).into());
+    }
+    start_log(plan.settings.log_level);
+    let name = plan.spider.name().to_owned();
+    let outputs = if plan.outputs.is_empty() { vec![format!("sqlite:{name}.db")] } else { plan.outputs };
+    let sinks = outputs.iter().map(|url| open_sink(url, plan.existing)).collect::<anyhow::Result<Vec<_>>>()?;
+    let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
+    require_agent(&plan.settings, &plan.spider)?;
+    let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
+    let options = CrawlOptions {
+        spider: plan.spider,
+        settings: plan.settings,
+        laws: Arc::new(policy),
+        state,
+        sinks,
+        workers: plan.workers,
+        fresh: plan.fresh,
+        stop: signals::stop_flag()?,
+    };
+    let mut watcher = Watcher { display: Display::new(quiet) };
+    let result = weir_driver::crawl(options, &mut watcher);
+    watcher.display.end();
+    Ok(result.map_err(|error| match error {
+        weir_driver::CrawlError::Usage(text) => anyhow::Error::new(Usage(text)),
+        other => anyhow::Error::new(other),
+    })?)
+}
+
+fn start_log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+    };
+    // A second crawl in one process (the demo) keeps the first one's log.
+    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).try_init();
+}
+
+fn open_sink(url: &str, existing: Existing) -> anyhow::Result<Box<dyn Sink>> {
+    Ok(match SinkUrl::parse(url).map_err(|error| Usage(error.to_string()))? {
+        SinkUrl::Sqlite { path, add_columns } => Box::new(weir_sqlite::SqliteSink::new(path, add_columns)),
+        SinkUrl::Feed { path, format } => {
+            let existing = match existing {
+                Existing { overwrite: true, .. } => weir_feed::Existing::Overwrite,
+                Existing { append: true, .. } => weir_feed::Existing::Append,
+                _ => weir_feed::Existing::Refuse,
+            };
+            Box::new(weir_feed::FeedSink::new(path, format, existing))
+        }
+    })
+}
+
+fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> {
+    let broad = profile == Profile::Broad;
+    let Some(path) = path else { return Ok(Policy::with_profile(broad)) };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Usage(format!("--policy {name}: cannot be read: {error}")))?;
+    Ok(Policy::parse(&name, &text, broad).map_err(|error| Usage(error.to_string()))?)
+}
+
+/// Outside loopback a crawler says who it is and how it can be reached.
+fn require_agent(settings: &Settings, spider: &Spider) -> anyhow::Result<()> {
+    let outside = spider.start_hosts().into_iter().find(|host| !is_loopback(host));
+    let Some(host) = outside else { return Ok(()) };
+    match settings.user_agent.as_deref() {
+        Some(agent) if agent.contains('@') || agent.contains("://") => Ok(()),
+        given => Err(Usage(format!(
+            "{host} is not on this machine: set user_agent with a contact, for example -s user_agent=\"{}-bot (+mailto:you@example.com)\"{}",
+            spider.name(),
+            given.map_or(String::new(), |agent| format!("; it is {agent:?}, without an address or URL"))
+        ))
+        .into()),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+struct Watcher {
+    display: Display,
+}
+
+impl Observer for Watcher {
+    fn progress(&mut self, progress: &Progress) {
+        self.display.show(progress);
+    }
+
+    fn log(&mut self, line: &LogLine) {
+        self.display.line(&log_line(line));
+    }
+
+    fn say(&mut self, text: &str) {
+        self.display.line(&format!("weir: {text}"));
+    }
+}
+
+/// The crawl log as Scrapy's users know it.
+fn log_line(line: &LogLine) -> String {
+    match line {
+        LogLine::Crawled { status, url, referer } => {
+            format!("Crawled ({status}) <GET {url}> (referer: {})", referer.as_deref().unwrap_or("None"))
+        }
+        LogLine::Redirecting { status, url, target } => {
+            format!("Redirecting ({status}) to <GET {target}> from <GET {url}>")
+        }
+        LogLine::Retrying { url, attempts, reason } => format!("Retrying <GET {url}> (failed {attempts} times): {reason}"),
+        LogLine::Rejected { reason, url, detail } => format!("Rejected <GET {url}>: {} {detail}", reason.as_str()),
+    }
+}
+
+fn code(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Finished => exit::FINISHED,
+        Outcome::Shutdown => exit::INTERRUPTED,
+        Outcome::Failed => exit::FAILED,
+        _ => exit::STOPPED,
+    }
+}
+
+/// The counters of a crawl, by the names that the docs list.
+fn stats(report: &CrawlReport) -> Vec<(String, u64)> {
+    let (urls, items) = (&report.figures.urls, &report.figures.items);
+    let mut stats = vec![
+        ("urls/offered".to_owned(), urls.offered),
+        ("urls/admitted".to_owned(), urls.admitted),
+        ("verdict/delivered".to_owned(), urls.delivered),
+        ("verdict/duplicate".to_owned(), urls.duplicate),
+        ("verdict/redirected".to_owned(), urls.redirected),
+        ("verdict/abandoned".to_owned(), urls.abandoned),
+    ];
+    for reason in Reason::ALL {
+        let kind = if reason.is_dead_letter() { "dead_lettered" } else { "rejected" };
+        stats.push((format!("verdict/{kind}/{}", reason.as_str()), urls.rejected(reason)));
+    }
+    stats.push(("requests".to_owned(), urls.requests));
+    stats.push(("requests/robots".to_owned(), urls.robots_requests));
+    for (status, count) in &urls.responses {
+        stats.push((format!("responses/{status}"), *count));
+    }
+    stats.extend([
+        ("responses/wire_bytes".to_owned(), urls.wire_bytes),
+        ("responses/body_bytes".to_owned(), urls.body_bytes),
+        ("retries".to_owned(), urls.retries),
+        ("unfetched".to_owned(), urls.unfetched),
+        ("leases_lost".to_owned(), urls.leases_lost),
+        ("redelivered".to_owned(), report.redelivered),
+        ("items/scraped".to_owned(), items.scraped),
+        ("items/stored".to_owned(), items.stored),
+        ("items/unchanged".to_owned(), items.unchanged),
+        ("items/stale".to_owned(), items.stale),
+        ("items/refused".to_owned(), items.refused),
+    ]);
+    for (counter, (count, _)) in weir_driver::notes(&report.figures) {
+        stats.push((counter.clone(), *count));
+    }
+    // Counters that are nothing say nothing; the headline ones are always there.
+    let always = ["urls/admitted", "verdict/delivered", "requests", "items/scraped"];
+    stats.retain(|(name, count)| *count > 0 || always.contains(&name.as_str()));
+    stats
+}
+
+fn stats_json(report: &CrawlReport) -> serde_json::Value {
+    let counters: serde_json::Map<_, _> = stats(report).into_iter().map(|(name, count)| (name, count.into())).collect();
+    serde_json::json!({
+        "job": report.job,
+        "continued": report.continued,
+        "outcome": report.outcome.as_str(),
+        "failure": report.failure,
+        "seconds": report.elapsed.as_secs_f64(),
+        "stats": counters,
+    })
+}
+
+/// The closing stats and the outcome, for a person.
+pub fn stats_text(report: &CrawlReport) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "stats of job {}{}:", report.job, if report.continued { " (continued)" } else { "" });
+    for (name, count) in stats(report) {
+        let _ = writeln!(out, "  {name:<40} {count:>12}");
+    }
+    for (counter, (count, example)) in weir_driver::notes(&report.figures) {
+        if counter == "geocode/not_configured" {
+            let _ = writeln!(out, "note: {count} items have a geocode field and no provider is configured: location is null");
+        } else {
+            let _ = writeln!(out, "note: {counter}: {count}, first: {example}");
+        }
+    }
+    if let Some(failure) = &report.failure {
+        let _ = writeln!(out, "failed: {failure}");
+    }
+    let _ = writeln!(out, "outcome: {} after {:.1} s", report.outcome.as_str(), report.elapsed.as_secs_f64());
+    if report.outcome == Outcome::Shutdown || report.outcome == Outcome::Failed {
+        let _ = writeln!(out, "the same command goes on where this run stopped");
+    }
+    out
+}

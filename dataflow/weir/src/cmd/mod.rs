@@ -1,0 +1,56 @@
+//! The commands. Each reads its arguments, puts the pieces together, and says what came of it.
+
+pub mod check;
+pub mod crawl;
+pub mod demo;
+pub mod site;
+pub mod spider;
+
+use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
+use weir_driver::Settings;
+use weir_spider::Spider;
+
+/// Something about the command line or a file named there is wrong: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Splits `-a name=value` pairs.
+pub fn arguments(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    pairs
+        .iter()
+        .map(|pair| {
+            let (name, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Usage(format!("-a {pair}: expected NAME=VALUE, for example -a base=http://localhost:9312")))?;
+            Ok((name.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+/// Reads and compiles a spider file.
+pub fn load_spider(path: &Path, args: &[(String, String)]) -> anyhow::Result<Arc<Spider>> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Usage(format!("{name}: cannot read the spider file: {error}")))?;
+    Ok(Arc::new(Spider::load(&name, &text, args)?))
+}
+
+/// Settings in their order: default, `weir.toml` beside the spider, the spider's own, the command line.
+pub fn settings(spider_path: &Path, spider: &Spider, assignments: &[String]) -> anyhow::Result<Settings> {
+    let mut settings = Settings::default();
+    let file = spider_path.parent().unwrap_or(Path::new("")).join("weir.toml");
+    if file.exists() {
+        let place = file.display().to_string();
+        let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot be read"))?;
+        let table: toml::Table = text.parse().map_err(|error| Usage(format!("{place}: {error}")))?;
+        settings.apply_table(&table, &place).map_err(|error| Usage(error.to_string()))?;
+    }
+    let place = format!("{}: [settings]", spider_path.display());
+    settings.apply_table(spider.settings(), &place).map_err(|error| Usage(error.to_string()))?;
+    for assignment in assignments {
+        settings.set(assignment).map_err(|error| Usage(error.to_string()))?;
+    }
+    Ok(settings)
+}
