@@ -7,6 +7,8 @@ pub mod domain;
 pub mod job;
 pub mod offer;
 pub mod out;
+pub mod retry;
+pub mod robots;
 pub mod scope;
 pub mod url;
 

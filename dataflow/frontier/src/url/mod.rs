@@ -29,6 +29,7 @@ pub use parameters::{
     QueryCleaner, add_or_replace_parameter, add_or_replace_parameters, is_url, url_query_cleaner, url_query_parameter,
 };
 pub use safe::{SafeOptions, safe_download_url, safe_url_string};
+pub use split::unparse;
 
 use thiserror::Error;
 

@@ -188,6 +188,15 @@ pub(super) fn split_params<'a>(scheme: &str, path: &'a str) -> (&'a str, &'a str
     (path, "")
 }
 
+/// A URL of the six parts that Python's `urlparse` makes, as `urlunparse` puts them together.
+#[must_use]
+pub fn unparse(scheme: &str, netloc: &str, path: &str, params: &str, query: &str, fragment: &str) -> String {
+    if params.is_empty() {
+        return unsplit(scheme, netloc, path, query, fragment);
+    }
+    unsplit(scheme, netloc, &format!("{path};{params}"), query, fragment)
+}
+
 /// The parts put together again.
 pub(super) fn unsplit(scheme: &str, netloc: &str, path: &str, query: &str, fragment: &str) -> String {
     let mut url =

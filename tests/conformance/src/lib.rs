@@ -1,1 +1,0 @@
-//! runs the conformance data.
