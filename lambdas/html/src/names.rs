@@ -28,7 +28,7 @@ const EMPTY: Slot = Slot { word: 0, id: NONE, len: 0 };
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub rule: Rule,
-    /// Stack position of the innermost open element of this name, or `NONE`.
+    /// Depth of the innermost open element of this name, 0 for none. The parser leaves all at 0.
     pub open: u32,
     /// The start tag (by number) that last had an attribute of this name.
     pub stamp: u32,
@@ -39,6 +39,15 @@ pub(crate) struct Entry {
     pub word: u64,
 }
 
+impl Entry {
+    /// Length of the name if it and one more byte fit a word, else 0.
+    #[inline]
+    pub(crate) fn word_len(&self) -> u32 {
+        if self.len <= 7 { self.len } else { 0 }
+    }
+}
+
+/// The table.
 pub(crate) struct Names {
     slots: Vec<Slot>,
     shift: u32,
@@ -69,18 +78,10 @@ impl Names {
             seeded_text: 0,
         };
         for kind in 0..NameId::FIRST_REAL {
-            names.entries.push(Entry {
-                rule: Rule::PLAIN,
-                open: NONE,
-                stamp: 0,
-                start: 0,
-                len: 0,
-                slot: kind,
-                word: 0,
-            });
+            names.entries.push(Entry { rule: Rule::PLAIN, open: 0, stamp: 0, start: 0, len: 0, slot: kind, word: 0 });
         }
         for (name, rule) in SEEDED {
-            let id = names.intern(name);
+            let id = names.intern(name.as_bytes());
             names.entries[id.0 as usize].rule = *rule;
         }
         names.seeded = names.entries.len();
@@ -99,10 +100,6 @@ impl Names {
             self.slots[entry.slot as usize] = EMPTY;
         }
         self.text.truncate(self.seeded_text);
-        for entry in &mut self.entries {
-            entry.open = NONE;
-            entry.stamp = 0;
-        }
     }
 
     pub(crate) fn text(&self, id: NameId) -> &str {
@@ -127,17 +124,18 @@ impl Names {
 
     /// The id of a name that is known already.
     pub(crate) fn find(&self, name: &str) -> Option<NameId> {
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
             return None;
         }
-        let slot = self.slots[self.locate(self.key(name.as_bytes()), name.len() as u32, name)];
+        let name = name.as_bytes();
+        let slot = self.slots[self.locate(self.key(name), name.len() as u32, name)];
         (slot.id != NONE).then_some(NameId(slot.id))
     }
 
     /// The id of a name; it must be lower-cased, not empty and within the bound.
-    pub(crate) fn intern(&mut self, name: &str) -> NameId {
+    pub(crate) fn intern(&mut self, name: &[u8]) -> NameId {
         debug_assert!(!name.is_empty() && name.len() <= NAME_BYTES_MAX);
-        let (word, len) = (self.key(name.as_bytes()), name.len() as u32);
+        let (word, len) = (self.key(name), name.len() as u32);
         let at = self.locate(word, len, name);
         match self.slots[at].id {
             NONE => self.insert(at, word, name),
@@ -166,17 +164,18 @@ impl Names {
     #[cold]
     fn insert_word(&mut self, at: usize, word: u64, len: u32) -> NameId {
         let bytes = word.to_le_bytes();
-        let name = std::str::from_utf8(&bytes[..len as usize]).expect("cut from a str at an ASCII byte").to_owned();
-        self.insert(at, word, &name)
+        self.insert(at, word, &bytes[..len as usize])
     }
 
-    fn insert(&mut self, at: usize, word: u64, name: &str) -> NameId {
+    #[cold]
+    fn insert(&mut self, at: usize, word: u64, name: &[u8]) -> NameId {
+        let name = std::str::from_utf8(name).expect("names are cut from a str at ASCII bytes or whole characters");
         let id = self.entries.len() as u32;
         let (start, len) = (self.text.len() as u32, name.len() as u32);
         self.text.push_str(name);
         let own_word = if len <= 8 { word } else { 0 };
         let rule = Rule::PLAIN;
-        self.entries.push(Entry { rule, open: NONE, stamp: 0, start, len, slot: at as u32, word: own_word });
+        self.entries.push(Entry { rule, open: 0, stamp: 0, start, len, slot: at as u32, word: own_word });
         self.slots[at] = Slot { word, id, len };
         if self.entries.len() * 2 > self.slots.len() {
             self.rebuild(self.slots.len() * 2);
@@ -185,13 +184,13 @@ impl Names {
     }
 
     /// The slot that holds the name, or the empty one where it belongs.
-    fn locate(&self, word: u64, len: u32, name: &str) -> usize {
+    fn locate(&self, word: u64, len: u32, name: &[u8]) -> usize {
         let mask = self.slots.len() - 1;
         let mut at = (word.wrapping_mul(self.seed) >> self.shift) as usize & mask;
         loop {
             let slot = self.slots[at];
             if slot.id == NONE
-                || (slot.word == word && slot.len == len && (len <= 8 || self.text(NameId(slot.id)) == name))
+                || (slot.word == word && slot.len == len && (len <= 8 || self.text(NameId(slot.id)).as_bytes() == name))
             {
                 return at;
             }
@@ -220,8 +219,8 @@ impl Names {
         self.shift = 64 - slots.trailing_zeros();
         for index in NameId::FIRST_REAL as usize..self.entries.len() {
             let Entry { start, len, .. } = self.entries[index];
-            let name = &self.text[start as usize..(start + len) as usize];
-            let word = self.key(name.as_bytes());
+            let name = &self.text.as_bytes()[start as usize..(start + len) as usize];
+            let word = self.key(name);
             let at = self.locate(word, len, name);
             self.slots[at] = Slot { word, id: index as u32, len };
             self.entries[index].slot = at as u32;
@@ -229,8 +228,6 @@ impl Names {
     }
 
     pub(crate) fn bytes_held(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>()
-            + self.entries.capacity() * size_of::<Entry>()
-            + self.text.capacity()
+        self.slots.capacity() * size_of::<Slot>() + self.entries.capacity() * size_of::<Entry>() + self.text.capacity()
     }
 }

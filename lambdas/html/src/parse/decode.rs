@@ -76,6 +76,16 @@ fn decode_slowly(raw: &str, refs: Refs) -> String {
     out
 }
 
+/// The reference at the start of `bytes`, if there is one: its first character and its length.
+pub(super) fn reference(bytes: &[u8], refs: Refs) -> Option<(char, usize)> {
+    let after = bytes.strip_prefix(b"&")?;
+    if let Some(digits) = after.strip_prefix(b"#") {
+        return numeric(digits).map(|(c, len)| (c, len + 2));
+    }
+    let (text, len) = named(after, refs)?;
+    text.chars().next().map(|c| (c, len + 1))
+}
+
 /// A numeric reference after `&#`: its character and length, the semicolon included.
 fn numeric(bytes: &[u8]) -> Option<(char, usize)> {
     let (radix, start) = match bytes.first() {
@@ -100,8 +110,9 @@ fn numeric(bytes: &[u8]) -> Option<(char, usize)> {
 /// The character of a code point; what Windows-1252 means where C1 controls would stand, U+FFFD for no character at all.
 fn char_of(value: u32) -> char {
     const C1: [u32; 32] = [
-        0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0x8d, 0x17d, 0x8f,
-        0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d, 0x17e, 0x178,
+        0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021, 0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0x8d, 0x17d,
+        0x8f, 0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014, 0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d,
+        0x17e, 0x178,
     ];
     let value = if (0x80..0xa0).contains(&value) { C1[value as usize - 0x80] } else { value };
     char::from_u32(value).filter(|&c| c != '\0').unwrap_or('\u{fffd}')
@@ -123,9 +134,7 @@ fn named(bytes: &[u8], refs: Refs) -> Option<(&'static str, usize)> {
             let next = bytes.get(depth + 1).copied().unwrap_or(0);
             if next == b';' {
                 found = Some((text, depth + 2));
-            } else if legacy
-                && (refs == Refs::InText || !(next.is_ascii_alphanumeric() || next == b'='))
-            {
+            } else if legacy && (refs == Refs::InText || !(next.is_ascii_alphanumeric() || next == b'=')) {
                 found = Some((text, depth + 1));
             }
         }

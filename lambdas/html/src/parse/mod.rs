@@ -5,10 +5,18 @@
 
 pub(crate) mod decode;
 mod entities;
+mod open;
 pub(crate) mod rules;
+mod scan;
 pub(crate) mod table;
+mod tokens;
 
-use crate::tree::{Arena, NONE, NameId, Node, PAGE_BYTES_MAX, Tree};
+use memchr::memchr;
+
+use crate::names::Names;
+use crate::tree::{Arena, NameId, PAGE_BYTES_MAX, Tree};
+use open::{Builder, Open};
+use tokens::Reader;
 
 /// How large a tree may become.
 #[derive(Clone, Copy, Debug)]
@@ -74,68 +82,53 @@ pub enum ParseError {
 /// Parses pages, one after another, in one reused arena.
 pub struct Parser {
     arena: Arena,
+    open: Vec<Open>,
+    /// The page without its NULs, when it has any.
+    clean: String,
+    tag: u32,
     limits: Limits,
 }
 
 impl Parser {
     /// A parser with these limits.
     pub fn new(limits: Limits) -> Parser {
-        let names = crate::names::Names::new(limits.hash_seed);
-        Parser { arena: Arena { names, ..Arena::default() }, limits }
+        let arena = Arena { names: Names::new(limits.hash_seed), ..Arena::default() };
+        Parser { arena, open: Vec::new(), clean: String::new(), tag: 0, limits }
     }
 
-    /// The tree of a page. It lives until the next call.
+    /// The tree of a page, as parsel has lxml make it. It lives until the next call. The page is trimmed and its NULs go;
+    /// a page without any element becomes a lone `html`. Errors: a limit is passed (but see `Limits::depth_max`).
     pub fn parse<'a>(&'a mut self, page: &'a str) -> Result<Tree<'a>, ParseError> {
-        if page.len() > self.limits.page_bytes_max.min(PAGE_BYTES_MAX) {
-            return Err(ParseError::PageTooLong { bytes: page.len(), max: self.limits.page_bytes_max });
+        let Parser { arena, open, clean, tag, limits } = self;
+        let source = prepare(page, clean, limits)?;
+        arena.clear();
+        let build = Builder::new(arena, open, limits.depth_max);
+        let mut reader = Reader { bytes: source.as_bytes(), build, tag };
+        let outcome = reader.read(limits);
+        reader.build.finish();
+        outcome?;
+        if !arena.columns.iter().any(|name| name.0 >= NameId::FIRST_REAL) {
+            arena.clear();
+            let mut build = Builder::new(arena, open, 1);
+            build.open(open::HTML, 0);
+            build.finish();
         }
-        self.arena.clear();
-        let arena = &mut self.arena;
-        let mut open: Vec<(u32, u32)> = vec![(0, NONE)];
-        let mut at = 0;
-        while at < page.len() {
-            let stop = page[at..].find('<').map_or(page.len(), |i| at + i);
-            if stop > at {
-                let node = add(arena, &mut open, NameId::TEXT, at as u32, stop as u32);
-                arena.nodes[node as usize].end = node + 1;
-            }
-            if stop == page.len() {
-                break;
-            }
-            let close = page[stop..].find('>').map_or(page.len(), |i| stop + i);
-            let tag = &page[stop + 1..close];
-            let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap_or("").to_ascii_lowercase();
-            if !name.is_empty() && name.len() <= 100 {
-                let id = arena.names.intern(&name);
-                if tag.starts_with('/') {
-                    if open.len() > 1 && open.last().is_some_and(|o| arena.columns[o.0 as usize] == id) {
-                        let (node, _) = open.pop().expect("checked");
-                        arena.nodes[node as usize].end = arena.nodes.len() as u32;
-                    }
-                } else {
-                    let attrs = arena.attrs.len() as u32;
-                    let node = add(arena, &mut open, id, attrs, attrs);
-                    open.push((node, NONE));
-                }
-            }
-            at = close + 1;
-        }
-        let end = arena.nodes.len() as u32;
-        for (node, _) in open {
-            arena.nodes[node as usize].end = end;
-        }
-        Ok(Tree { source: page, arena: &self.arena })
+        Ok(Tree { source, arena })
     }
 }
 
-fn add(arena: &mut Arena, open: &mut [(u32, u32)], name: NameId, a: u32, b: u32) -> u32 {
-    let index = arena.nodes.len() as u32;
-    let top = open.last_mut().expect("the document is always open");
-    if top.1 != NONE {
-        arena.nodes[top.1 as usize].next = index;
+/// The text that is parsed: what parsel and libxml2 take off a page before they look at it is gone.
+fn prepare<'a>(page: &'a str, clean: &'a mut String, limits: &Limits) -> Result<&'a str, ParseError> {
+    let max = limits.page_bytes_max.min(PAGE_BYTES_MAX);
+    if page.len() > max {
+        return Err(ParseError::PageTooLong { bytes: page.len(), max });
     }
-    arena.nodes.push(Node { parent: top.0, next: NONE, prev: top.1, end: index, a, b });
-    arena.columns.push(name);
-    top.1 = index;
-    index
+    // Python's str.strip also takes the four separators U+001C to U+001F.
+    let mut source = page.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
+    if memchr(0, source.as_bytes()).is_some() {
+        clean.clear();
+        clean.extend(source.split('\0'));
+        source = clean;
+    }
+    Ok(source.strip_prefix('\u{feff}').unwrap_or(source))
 }

@@ -21,8 +21,15 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// The rule of a name nobody knows.
-    pub(crate) const PLAIN: Rule =
-        Rule { closed_by: 0, closes: 0, rank: 0, raw: raw::PARSED, implied: implied::CONTENT, void: false, boolean: false };
+    pub(crate) const PLAIN: Rule = Rule {
+        closed_by: 0,
+        closes: 0,
+        rank: 0,
+        raw: raw::PARSED,
+        implied: implied::CONTENT,
+        void: false,
+        boolean: false,
+    };
 }
 
 /// Values of `Rule::raw`.
