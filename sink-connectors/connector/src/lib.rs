@@ -1,1 +1,20 @@
-//! the sink trait, batching, retry classes, and the contract suite.
+//! What every sink is: a trait with one outcome an item, error classes, batching, sink URLs, and the suite that all pass.
+//!
+//! Decides what "stored" means and how a sink may fail. Knows no database, no clock and no runtime; the embedded sinks block the
+//! calling thread while they write, so the driver gives each a thread of its own.
+//!
+//! Invariants: `write` gives one outcome for each item, in order; what it calls stored is durable; an older version never
+//! overwrites a newer one; writing again what was written changes nothing; one bad item never holds up the others.
+
+pub mod batch;
+pub mod contract;
+mod error;
+mod sink;
+pub mod text;
+mod url;
+
+pub use batch::{BatchPolicy, Batcher};
+pub use error::{ErrorClass, SinkError};
+pub use futures_util::future::BoxFuture;
+pub use sink::{ItemOutcome, JobInfo, Opened, Sink, SinkInfo, SinkKind, SinkMark};
+pub use url::{FeedFormat, SinkUrl, redact};

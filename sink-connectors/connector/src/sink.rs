@@ -1,0 +1,113 @@
+//! The sink trait and what it exchanges with the driver.
+
+use crate::{BatchPolicy, SinkError};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use weir_model::{Item, ItemSchema, JobId, Outcome};
+
+/// A place where items go.
+pub trait Sink: Send {
+    /// Who it is; nothing secret in it.
+    fn describe(&self) -> SinkInfo;
+
+    /// Makes the place ready for a job: tables compared with the schemas, files opened or cut back to the mark. Refuses with a
+    /// reason before anything was written.
+    fn open(&mut self, job: &JobInfo) -> Result<Opened, SinkError>;
+
+    /// Writes items. Pushes exactly one outcome an item, in order, onto `outcomes` (which it empties first). When it returns `Ok`,
+    /// what is called stored is durable, and the mark says how far. After `Err` nothing is promised: the same items come again.
+    fn write<'a>(
+        &'a mut self,
+        items: &'a [Arc<Item>],
+        outcomes: &'a mut Vec<ItemOutcome>,
+    ) -> BoxFuture<'a, Result<SinkMark, SinkError>>;
+
+    /// The job has ended, or pauses (`Shutdown`, `Failed`: it will be resumed with the last mark). `complete` says that the crawl
+    /// saw everything. Calling it again changes nothing.
+    fn finish<'a>(&'a mut self, outcome: Outcome, complete: bool) -> BoxFuture<'a, Result<(), SinkError>>;
+}
+
+/// How a sink treats an item it has seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkKind {
+    /// One row an item id; the newest version wins.
+    Keyed,
+    /// One line an item written; a resumed job is cut back to its mark.
+    Appending,
+}
+
+/// A sink as logs, stats and the dashboard show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkInfo {
+    /// `sqlite`, `feed`.
+    pub name: &'static str,
+    /// Its URL without secrets.
+    pub url: String,
+    /// See there.
+    pub kind: SinkKind,
+    /// How it likes its batches.
+    pub batch: BatchPolicy,
+}
+
+/// The job that a sink is opened for.
+#[derive(Clone, Debug)]
+pub struct JobInfo {
+    /// Id of the state (state directory or stack): with `job` unique everywhere.
+    pub state: u128,
+    /// The job.
+    pub job: JobId,
+    /// The spider's name.
+    pub spider: String,
+    /// Item types; `Item::schema` is an index into them.
+    pub schemas: Vec<Arc<ItemSchema>>,
+    /// The mark that this sink gave last for this job; `None` when none was recorded.
+    pub resume: Option<SinkMark>,
+}
+
+impl JobInfo {
+    /// Unique over states and jobs: 48 hexadecimal digits.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        format!("{:032x}{:016x}", self.state, self.job.0)
+    }
+}
+
+/// What `open` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Another number than last time: the place is new or was emptied, so it gets every item.
+    pub generation: u64,
+}
+
+/// How far a sink got: kept in the state with what it confirmed, given back at `open`. Opaque, at most a few hundred bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkMark(pub Vec<u8>);
+
+/// What became of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemOutcome {
+    /// Durable.
+    Stored,
+    /// The same version was there already.
+    Unchanged,
+    /// A newer version is there.
+    Stale,
+    /// Cannot be stored by this sink, now or later: to the dead letters, with the reason.
+    Refused {
+        /// For a person.
+        reason: String,
+    },
+    /// Not stored, may work later.
+    Retry {
+        /// For a person.
+        reason: String,
+    },
+}
+
+impl ItemOutcome {
+    /// True when the item needs nothing more from this sink.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, ItemOutcome::Retry { .. })
+    }
+}

@@ -1,0 +1,245 @@
+//! The files of a feed: `PATH` (complete or not there), `PATH.part` (while the job runs), `PATH.part.job` (whose part it is).
+//!
+//! Invariants: the part is cut back to the committed length after a failed write and on resuming; the note of whose part it is is
+//! durable before the part exists. Every create, write, sync, truncation, rename and removal passes a crash point.
+
+use crate::sink::Existing;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use weir_connector::{ErrorClass, SinkError};
+use weir_model::crash;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes before the committed length that a mark remembers by their hash.
+const TAIL: u64 = 4096;
+
+/// An open part.
+#[derive(Debug)]
+pub(crate) struct PartFile {
+    target: PathBuf,
+    part: PathBuf,
+    note: PathBuf,
+    file: File,
+    /// Bytes that are durable and confirmed.
+    pub len: u64,
+}
+
+/// Where a job stopped, as far as the file knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub len: u64,
+    pub tail: u64,
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+trait At<T> {
+    fn at(self, action: &str, path: &Path) -> Result<T, SinkError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, action: &str, path: &Path) -> Result<T, SinkError> {
+        self.map_err(|error| SinkError::io(action, path, &error))
+    }
+}
+
+impl PartFile {
+    /// A part for a job that has confirmed nothing yet. Gives true when it begins behind content to be kept (`append`).
+    pub fn begin(target: &Path, tag: &str, existing: Existing) -> Result<(PartFile, bool), SinkError> {
+        let (part, note) = (beside(target, ".part"), beside(target, ".part.job"));
+        let occupied = |path: &Path, what: &str, todo: &str| {
+            SinkError::new(
+                ErrorClass::Configuration,
+                what,
+                path.display().to_string(),
+                "no such file, or --append or --overwrite",
+                todo,
+            )
+        };
+        if target.is_dir() {
+            return Err(SinkError::io("write", target, &io::ErrorKind::IsADirectory.into()));
+        }
+        if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).at("create", folder)?;
+        }
+        let owner = read_note(&note)?;
+        let ours = owner.as_deref() == Some(tag);
+        let part_len = length(&part)?;
+        if existing != Existing::Overwrite && !ours && part_len.is_some_and(|len| len > 0) {
+            return Err(occupied(
+                &part,
+                "belongs to an unfinished job",
+                "Resume that job with its --state, name another file, or give --overwrite",
+            ));
+        }
+        let kept = length(target)?;
+        if existing == Existing::Refuse && kept.is_some() {
+            return Err(occupied(
+                target,
+                "the feed exists already, from another job",
+                "Name another file with -o, or give --append or --overwrite",
+            ));
+        }
+        if !ours {
+            write_note(&note, tag)?;
+        }
+        crash::point("feed: create");
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&part).at("create", &part)?;
+        let mut opened = PartFile { target: target.to_owned(), part, note, file, len: 0 };
+        let append = existing == Existing::Append && kept.is_some_and(|len| len > 0);
+        if append {
+            opened.copy_from_target()?;
+        }
+        opened.sync()?;
+        sync_folder(&opened.target)?;
+        Ok((opened, append))
+    }
+
+    /// The part of a job that stopped at `position`; taken back from `PATH` when the process died after renaming it.
+    pub fn resume(target: &Path, tag: &str, position: Position) -> Result<PartFile, SinkError> {
+        let (part, note) = (beside(target, ".part"), beside(target, ".part.job"));
+        let ours = read_note(&note)?.is_some_and(|owner| owner == tag);
+        let at = if ours && length(&part)?.is_some() { &part } else { target };
+        let not_ours = |found: &str| {
+            SinkError::new(
+                ErrorClass::Configuration,
+                format!("this is not the feed that the job wrote so far: {found}"),
+                at.display().to_string(),
+                format!("the {} bytes that were confirmed", position.len),
+                "Put the file back, or give --fresh to begin the job anew",
+            )
+        };
+        let file = match OpenOptions::new().read(true).write(true).open(at) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_ours("it is gone")),
+            result => result.at("open", at)?,
+        };
+        if file.metadata().at("read", at)?.len() < position.len {
+            return Err(not_ours("it is shorter"));
+        }
+        if tail_hash(&file, position.len).at("read", at)? != position.tail {
+            return Err(not_ours("its end differs"));
+        }
+        if at == target {
+            write_note(&note, tag)?;
+            crash::point("feed: rename back");
+            std::fs::rename(target, &part).at("rename", target)?;
+        }
+        let opened = PartFile { target: target.to_owned(), part, note, file, len: position.len };
+        opened.cut()?;
+        opened.sync()?;
+        sync_folder(&opened.target)?;
+        Ok(opened)
+    }
+
+    /// Appends and makes durable. After an error the part is as it was before.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        crash::point("feed: write");
+        if let Err(error) = self.file.write_all_at(bytes, self.len) {
+            self.cut()?;
+            return Err(SinkError::io("write", &self.part, &error));
+        }
+        self.sync()?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Where the job stands.
+    pub fn position(&self) -> Result<Position, SinkError> {
+        Ok(Position { len: self.len, tail: tail_hash(&self.file, self.len).at("read", &self.part)? })
+    }
+
+    /// The feed is complete.
+    pub fn complete(self) -> Result<(), SinkError> {
+        crash::point("feed: rename");
+        std::fs::rename(&self.part, &self.target).at("rename", &self.part)?;
+        sync_folder(&self.target)?;
+        crash::point("feed: remove note");
+        match std::fs::remove_file(&self.note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SinkError::io("remove", &self.note, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn copy_from_target(&mut self) -> Result<(), SinkError> {
+        let source = File::open(&self.target).at("open", &self.target)?;
+        let mut buffer = vec![0; 1 << 20];
+        let mut last = b'\n';
+        loop {
+            let count = match source.read_at(&mut buffer, self.len) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result.at("read", &self.target)?,
+            };
+            if count == 0 {
+                break;
+            }
+            crash::point("feed: copy");
+            self.file.write_all_at(&buffer[..count], self.len).at("write", &self.part)?;
+            self.len += count as u64;
+            last = buffer[count - 1];
+        }
+        if last != b'\n' {
+            self.file.write_all_at(b"\n", self.len).at("write", &self.part)?;
+            self.len += 1;
+        }
+        Ok(())
+    }
+
+    fn cut(&self) -> Result<(), SinkError> {
+        crash::point("feed: truncate");
+        self.file.set_len(self.len).at("truncate", &self.part)
+    }
+
+    fn sync(&self) -> Result<(), SinkError> {
+        crash::point("feed: sync");
+        // After a failed sync nobody knows what the disk holds: not to be tried again in this process.
+        self.file
+            .sync_data()
+            .map_err(|error| SinkError { class: ErrorClass::Permanent, ..SinkError::io("sync", &self.part, &error) })
+    }
+}
+
+fn length(path: &Path) -> Result<Option<u64>, SinkError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SinkError::io("look at", path, &error)),
+    }
+}
+
+fn read_note(note: &Path) -> Result<Option<String>, SinkError> {
+    match std::fs::read_to_string(note) {
+        Ok(text) => Ok(Some(text.trim_end().to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SinkError::io("read", note, &error)),
+    }
+}
+
+fn write_note(note: &Path, tag: &str) -> Result<(), SinkError> {
+    crash::point("feed: write note");
+    let file = File::create(note).at("create", note)?;
+    file.write_all_at(format!("{tag}\n").as_bytes(), 0).at("write", note)?;
+    crash::point("feed: sync note");
+    file.sync_data().at("sync", note)?;
+    sync_folder(note)
+}
+
+/// Makes names in the file's folder durable.
+fn sync_folder(path: &Path) -> Result<(), SinkError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    crash::point("feed: sync folder");
+    File::open(folder).and_then(|folder| folder.sync_all()).at("sync", folder)
+}
+
+fn tail_hash(file: &File, len: u64) -> io::Result<u64> {
+    let start = len.saturating_sub(TAIL);
+    let mut tail = vec![0; (len - start) as usize];
+    file.read_exact_at(&mut tail, start)?;
+    Ok(xxh3_64(&tail))
+}
