@@ -1,5 +1,8 @@
 //! What the frontier must know of a job.
 
+use crate::retry::RetryPolicy;
+use crate::scope::Scope;
+use crate::url::FingerprintSeed;
 use std::sync::Arc;
 use weir_model::{JobId, TargetId};
 
@@ -26,24 +29,18 @@ pub struct JobSpec {
     pub depth_max: Option<u16>,
     /// Redirects followed in a chain, at most.
     pub redirects_max: u8,
+    /// How failed attempts are repeated.
+    pub retry: RetryPolicy,
     /// Whether robots.txt is asked.
     pub obey_robots: bool,
     /// Product token for robots.txt.
     pub agent: String,
-    /// Names of the targets by `TargetId`, part of a fingerprint (so that they survive a change of order).
+    /// Names of the targets by `TargetId` (the first, `START`, is the empty one), part of a fingerprint (so that they survive a change of order).
     pub targets: Vec<String>,
     /// Requests under way at a domain, at most.
     pub concurrency_per_domain: u32,
     /// URLs admitted of a domain, at most.
     pub pages_per_domain_max: Option<u64>,
-}
-
-impl JobSpec {
-    /// The name of a target; empty for start pages and unknown ones.
-    #[must_use]
-    pub fn target_name(&self, target: TargetId) -> &str {
-        self.targets.get(usize::from(target.0)).map_or("", String::as_str)
-    }
 }
 
 impl Default for JobSpec {
@@ -54,6 +51,7 @@ impl Default for JobSpec {
             order: Order::Lifo,
             depth_max: None,
             redirects_max: 5,
+            retry: RetryPolicy::default(),
             obey_robots: true,
             agent: "weir".to_owned(),
             targets: Vec::new(),
@@ -63,27 +61,51 @@ impl Default for JobSpec {
     }
 }
 
+/// A job with what is computed of it once.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub spec: Arc<JobSpec>,
+    pub scope: Scope,
+    seeds: Vec<FingerprintSeed>,
+    unnamed: FingerprintSeed,
+}
+
+impl Prepared {
+    pub fn seed(&self, target: TargetId) -> &FingerprintSeed {
+        self.seeds.get(usize::from(target.0)).unwrap_or(&self.unnamed)
+    }
+}
+
 /// The open jobs, as `prepare` needs them. Cheap to clone: one a worker.
 #[derive(Clone, Debug, Default)]
 pub struct JobTable {
-    jobs: Vec<Arc<JobSpec>>,
+    jobs: Vec<Arc<Prepared>>,
 }
 
 impl JobTable {
     /// Adds or replaces a job.
-    pub fn open(&mut self, job: Arc<JobSpec>) {
-        self.close(job.id);
-        self.jobs.push(job);
+    pub fn open(&mut self, spec: Arc<JobSpec>) {
+        self.close(spec.id);
+        self.jobs.push(Arc::new(Prepared {
+            scope: Scope::compile(&spec.allowed_domains).0,
+            seeds: spec.targets.iter().map(|name| FingerprintSeed::new(spec.id, name)).collect(),
+            unnamed: FingerprintSeed::new(spec.id, ""),
+            spec,
+        }));
     }
 
     /// Forgets a job.
     pub fn close(&mut self, job: JobId) {
-        self.jobs.retain(|entry| entry.id != job);
+        self.jobs.retain(|entry| entry.spec.id != job);
     }
 
     /// A job.
     #[must_use]
     pub fn get(&self, job: JobId) -> Option<&Arc<JobSpec>> {
-        self.jobs.iter().find(|entry| entry.id == job)
+        self.prepared(job).map(|entry| &entry.spec)
+    }
+
+    pub(crate) fn prepared(&self, job: JobId) -> Option<&Arc<Prepared>> {
+        self.jobs.iter().find(|entry| entry.spec.id == job)
     }
 }

@@ -1,0 +1,494 @@
+//! The frontier's records in the journal: what survives a crash.
+//!
+//! Decides bytes only. A record is a varint length and a body; `body[0]` is its type, `body[1]` its slot, so that a worker
+//! skips what it does not own at the cost of two bytes. Types 1..=31 are the frontier's, 32..=63 its snapshot frames, 64 and up
+//! belong to others.
+//!
+//! Invariants: `decode(encode(x)) == x`; decoding never panics, whatever the bytes; an `Admit` body holds everything to make the
+//! request and to process its answer, so that a queued URL is its address and nothing else.
+
+use crate::address::Addr;
+use crate::counters::{Counters, JobCounts};
+use crate::out::RobotsOutcome;
+use weir_model::wire::{Reader, WireError, put_bytes, put_fixed, put_i64, put_u64};
+use weir_model::{
+    DomainKey, FailureClass, Fingerprint, JobId, LinkExtra, ReleaseId, Request, RequestKind, TargetId, Tick, Verdict,
+};
+
+/// A URL enters: its dedup entry and its place in the queue.
+pub const ADMIT: u8 = 1;
+/// A URL goes back into its queue changed (a failed attempt): ends the record before it, is not deduplicated.
+pub const REQUEUE: u8 = 2;
+/// A body was copied to the end of a lane, so that an old chunk may die.
+pub const MOVED: u8 = 3;
+/// A URL leaves with its verdict.
+pub const SETTLE: u8 = 4;
+/// A URL was new and refused at once (blacklist, budget): its dedup entry alone.
+pub const REFUSED: u8 = 5;
+/// What was counted in a step.
+pub const COUNT: u8 = 6;
+/// A slot of a domain with a law was given away.
+pub const RELEASE: u8 = 7;
+/// A hit of a law is known better.
+pub const ANSWERED: u8 = 8;
+/// A robots.txt was fetched.
+pub const ROBOTS: u8 = 9;
+/// A job's state was dropped.
+pub const CLOSE: u8 = 10;
+
+const HAS_REFERER: u8 = 1;
+const HAS_FIRST_URL: u8 = 2;
+const HAS_EXTRA: u8 = 4;
+const HAS_NOT_BEFORE: u8 = 8;
+const HAS_TRIES: u8 = 16;
+const IS_ROBOTS: u8 = 32;
+
+/// Cuts the first record off a journal: its body, and what follows.
+#[must_use]
+pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(bytes);
+    let body = reader.bytes().ok()?;
+    (body.len() >= 2).then_some((body, reader.rest()))
+}
+
+/// The slot of a record's body.
+#[must_use]
+pub fn slot_of_record(body: &[u8]) -> u8 {
+    body.get(1).copied().unwrap_or(u8::MAX)
+}
+
+/// Appends a record: `fill` writes the body, its length is put before it.
+pub fn put_record(out: &mut Vec<u8>, kind: u8, slot: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+    // Nearly every body is under 16 KiB and over 127 bytes: two bytes are kept for its length, and moved only when that was wrong.
+    const GUESS: usize = 2;
+    let start = out.len();
+    out.extend_from_slice(&[0, 0, kind, slot]);
+    fill(out);
+    let len = out.len() - start - GUESS;
+    if (0x80..0x4000).contains(&len) {
+        out[start] = (len as u8 & 0x7f) | 0x80;
+        out[start + 1] = (len >> 7) as u8;
+        return;
+    }
+    if len < 0x80 {
+        out[start] = len as u8;
+        out.copy_within(start + GUESS.., start + 1);
+        out.truncate(start + 1 + len);
+        return;
+    }
+    let mut prefix = Vec::with_capacity(10);
+    put_u64(&mut prefix, len as u64);
+    out.splice(start..start + GUESS, prefix);
+}
+
+/// A queued URL, borrowed from its record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry<'a> {
+    /// The record that this one replaces (`Requeue`, `Moved`).
+    pub replaces: Option<Addr>,
+    /// Its dedup entry.
+    pub fingerprint: Fingerprint,
+    /// Its domain.
+    pub domain: DomainKey,
+    /// Its job.
+    pub job: JobId,
+    /// Higher goes first.
+    pub priority: i16,
+    /// Not to be released before (back-off).
+    pub not_before: Tick,
+    /// What for.
+    pub kind: RequestKind,
+    /// What to do with the page.
+    pub target: TargetId,
+    /// Links followed since a start page.
+    pub depth: u16,
+    /// Failed attempts so far.
+    pub attempts: u8,
+    /// How many of them were lost leases.
+    pub lost: u8,
+    /// Redirects followed to get here.
+    pub redirects: u8,
+    /// Where the domain's name lies in `url`.
+    pub domain_range: (u32, u32),
+    /// The URL to fetch.
+    pub url: &'a str,
+    /// The page that led here.
+    pub referer: Option<&'a str>,
+    /// First URL of the redirect chain.
+    pub first_url: Option<&'a str>,
+    /// Method, body, headers, carried values, as JSON.
+    pub extra: Option<&'a [u8]>,
+}
+
+impl<'a> Entry<'a> {
+    /// The registered domain, as it stands in the URL.
+    #[must_use]
+    pub fn domain_name(&self) -> &'a str {
+        let (start, end) = self.domain_range;
+        self.url.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// The request that goes to a function.
+    pub fn request(&self) -> Result<Request, WireError> {
+        Ok(Request {
+            url: self.url.into(),
+            kind: self.kind,
+            target: self.target,
+            depth: self.depth,
+            redirects: self.redirects,
+            attempts: self.attempts,
+            priority: self.priority,
+            referer: self.referer.map(Into::into),
+            first_url: self.first_url.map(Into::into),
+            extra: self.link_extra()?,
+        })
+    }
+
+    /// The rare rest of the link.
+    pub fn link_extra(&self) -> Result<Option<Box<LinkExtra>>, WireError> {
+        self.extra
+            .map(|json| serde_json::from_slice(json).map_err(|_| WireError { expected: "a link's extra as JSON" }))
+            .transpose()
+    }
+
+    /// Appends this entry as a record of `kind` (`ADMIT`, or with `replaces` `REQUEUE` or `MOVED`).
+    pub fn put(&self, out: &mut Vec<u8>, kind: u8, slot: u8) {
+        debug_assert_eq!(kind == ADMIT, self.replaces.is_none(), "only an Admit replaces nothing");
+        put_record(out, kind, slot, |out| self.fill(out));
+    }
+
+    fn fill(&self, out: &mut Vec<u8>) {
+        let tries = self.attempts != 0 || self.lost != 0 || self.redirects != 0;
+        let flags = [
+            (self.referer.is_some(), HAS_REFERER),
+            (self.first_url.is_some(), HAS_FIRST_URL),
+            (self.extra.is_some(), HAS_EXTRA),
+            (self.not_before != Tick(0), HAS_NOT_BEFORE),
+            (tries, HAS_TRIES),
+            (self.kind == RequestKind::Robots, IS_ROBOTS),
+        ];
+        out.push(flags.into_iter().filter(|flag| flag.0).map(|flag| flag.1).sum());
+        if let Some(addr) = self.replaces {
+            put_fixed(out, addr.0);
+        }
+        put_fixed(out, self.fingerprint.0);
+        put_fixed(out, self.domain.0);
+        put_u64(out, self.job.0);
+        put_i64(out, i64::from(self.priority));
+        if self.not_before != Tick(0) {
+            put_u64(out, self.not_before.0);
+        }
+        put_u64(out, u64::from(self.target.0));
+        put_u64(out, u64::from(self.depth));
+        if tries {
+            out.extend_from_slice(&[self.attempts, self.lost, self.redirects]);
+        }
+        put_u64(out, u64::from(self.domain_range.0));
+        put_u64(out, u64::from(self.domain_range.1));
+        put_bytes(out, self.url.as_bytes());
+        for text in [self.referer, self.first_url].into_iter().flatten() {
+            put_bytes(out, text.as_bytes());
+        }
+        if let Some(extra) = self.extra {
+            put_bytes(out, extra);
+        }
+    }
+
+    /// Reads the body of an `Admit`, `Requeue` or `Moved`.
+    pub fn read(body: &'a [u8]) -> Result<Entry<'a>, WireError> {
+        let mut entry = Entry::read_head(body)?;
+        let reader = &mut entry.1;
+        let (flags, mut entry) = (entry.2, entry.0);
+        entry.target = TargetId(narrow(reader.u64()?)?);
+        entry.depth = narrow(reader.u64()?)?;
+        if flags & HAS_TRIES != 0 {
+            entry.attempts = reader.u8()?;
+            entry.lost = reader.u8()?;
+            entry.redirects = reader.u8()?;
+        }
+        entry.domain_range = (narrow(reader.u64()?)?, narrow(reader.u64()?)?);
+        entry.url = reader.str()?;
+        if flags & HAS_REFERER != 0 {
+            entry.referer = Some(reader.str()?);
+        }
+        if flags & HAS_FIRST_URL != 0 {
+            entry.first_url = Some(reader.str()?);
+        }
+        if flags & HAS_EXTRA != 0 {
+            entry.extra = Some(reader.bytes()?);
+        }
+        Ok(entry)
+    }
+
+    /// Reads what a replay needs: everything before `target`.
+    pub(crate) fn read_head(body: &'a [u8]) -> Result<(Entry<'a>, Reader<'a>, u8), WireError> {
+        let mut reader = Reader::new(body);
+        let kind = reader.u8()?;
+        if !(ADMIT..=MOVED).contains(&kind) {
+            return Err(WireError { expected: "a record of a queued URL" });
+        }
+        reader.u8()?;
+        let flags = reader.u8()?;
+        let replaces = if kind == ADMIT { None } else { Some(Addr(reader.fixed()?)) };
+        let entry = Entry {
+            replaces,
+            fingerprint: Fingerprint(reader.fixed()?),
+            domain: DomainKey(reader.fixed()?),
+            job: JobId(reader.u64()?),
+            priority: i16::try_from(reader.i64()?).map_err(|_| WireError { expected: "a priority" })?,
+            not_before: if flags & HAS_NOT_BEFORE != 0 { Tick(reader.u64()?) } else { Tick(0) },
+            kind: if flags & IS_ROBOTS != 0 { RequestKind::Robots } else { RequestKind::Page },
+            target: TargetId::START,
+            depth: 0,
+            attempts: 0,
+            lost: 0,
+            redirects: 0,
+            domain_range: (0, 0),
+            url: "",
+            referer: None,
+            first_url: None,
+            extra: None,
+        };
+        Ok((entry, reader, flags))
+    }
+}
+
+fn narrow<T: TryFrom<u64>>(value: u64) -> Result<T, WireError> {
+    T::try_from(value).map_err(|_| WireError { expected: "a smaller number" })
+}
+
+/// Appends a `Settle`: the URL of `addr` ended with `verdict`; `None`: fetched, its items are on their way.
+pub fn put_settle(out: &mut Vec<u8>, slot: u8, addr: Addr, job: JobId, verdict: Option<Verdict>) {
+    put_record(out, SETTLE, slot, |out| {
+        put_fixed(out, addr.0);
+        put_u64(out, job.0);
+        out.push(verdict.map_or(0, verdict_code));
+    });
+}
+
+fn verdict_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Delivered => 1,
+        Verdict::Duplicate => 2,
+        Verdict::Redirected => 3,
+        Verdict::Abandoned => 4,
+        Verdict::Rejected(reason) => 16 + reason as u8,
+    }
+}
+
+/// Appends a `Refused`.
+pub fn put_refused(out: &mut Vec<u8>, slot: u8, fingerprint: Fingerprint, job: JobId) {
+    put_record(out, REFUSED, slot, |out| {
+        put_fixed(out, fingerprint.0);
+        put_u64(out, job.0);
+    });
+}
+
+/// Appends a `Release`.
+pub fn put_release(out: &mut Vec<u8>, slot: u8, domain: DomainKey, release: ReleaseId, not_before: Tick, hit: Tick) {
+    put_record(out, RELEASE, slot, |out| {
+        put_fixed(out, domain.0);
+        put_fixed(out, release.0);
+        put_u64(out, not_before.0);
+        put_u64(out, hit.0);
+    });
+}
+
+/// Appends an `Answered`: the hit of a release moves from `before` to `after`; `None`: it was not used.
+pub fn put_answered(
+    out: &mut Vec<u8>,
+    slot: u8,
+    domain: DomainKey,
+    release: ReleaseId,
+    before: Tick,
+    after: Option<Tick>,
+) {
+    put_record(out, ANSWERED, slot, |out| {
+        put_fixed(out, domain.0);
+        put_fixed(out, release.0);
+        put_u64(out, before.0);
+        put_u64(out, after.map_or(0, |tick| tick.0));
+    });
+}
+
+/// Appends a `Robots`: what the robots.txt of an origin came to at `fetched_at`.
+pub fn put_robots(
+    out: &mut Vec<u8>,
+    slot: u8,
+    domain: DomainKey,
+    name: &str,
+    url: &str,
+    outcome: &RobotsOutcome,
+    fetched_at: Tick,
+) {
+    put_record(out, ROBOTS, slot, |out| {
+        put_fixed(out, domain.0);
+        put_bytes(out, name.as_bytes());
+        put_bytes(out, url.as_bytes());
+        put_u64(out, fetched_at.0);
+        match outcome {
+            RobotsOutcome::Rules(body) => {
+                out.push(0);
+                put_bytes(out, body);
+            }
+            RobotsOutcome::Missing => out.push(1),
+            RobotsOutcome::ServerError => out.push(2),
+            RobotsOutcome::Unreachable(class) => out.push(16 + class_code(*class)),
+        }
+    });
+}
+
+/// A `Robots` record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Robots<'a> {
+    /// The origin's domain.
+    pub domain: DomainKey,
+    /// Its name.
+    pub name: &'a str,
+    /// The origin's robots.txt.
+    pub url: &'a str,
+    /// When it was answered.
+    pub fetched_at: Tick,
+    /// What it said.
+    pub outcome: RobotsOutcome,
+}
+
+/// Reads a `Robots` (after type and slot).
+pub fn read_robots<'a>(reader: &mut Reader<'a>) -> Result<Robots<'a>, WireError> {
+    let domain = DomainKey(reader.fixed()?);
+    let (name, url) = (reader.str()?, reader.str()?);
+    let fetched_at = Tick(reader.u64()?);
+    let outcome = match reader.u8()? {
+        0 => RobotsOutcome::Rules(reader.bytes()?.into()),
+        1 => RobotsOutcome::Missing,
+        2 => RobotsOutcome::ServerError,
+        code => RobotsOutcome::Unreachable(class_of(code.wrapping_sub(16))?),
+    };
+    Ok(Robots { domain, name, url, fetched_at, outcome })
+}
+
+const CLASSES: [FailureClass; 9] = [
+    FailureClass::Dns,
+    FailureClass::Connect,
+    FailureClass::Tls,
+    FailureClass::Protocol,
+    FailureClass::Timeout,
+    FailureClass::TooLarge,
+    FailureClass::Decode,
+    FailureClass::ForbiddenAddress,
+    FailureClass::BadRequest,
+];
+
+/// Position of a class in `JobCounts::failures`, and its code.
+#[must_use]
+pub fn class_code(class: FailureClass) -> u8 {
+    CLASSES.iter().position(|entry| *entry == class).expect("the list holds every class") as u8
+}
+
+fn class_of(code: u8) -> Result<FailureClass, WireError> {
+    CLASSES.get(usize::from(code)).copied().ok_or(WireError { expected: "a class of failure" })
+}
+
+/// Appends a `Close`.
+pub fn put_close(out: &mut Vec<u8>, slot: u8, job: JobId) {
+    put_record(out, CLOSE, slot, |out| put_u64(out, job.0));
+}
+
+/// Appends a `Count` for every job that was counted.
+pub fn put_counts(out: &mut Vec<u8>, slot: u8, counters: &Counters) {
+    for (job, counts) in counters.iter() {
+        put_record(out, COUNT, slot, |out| {
+            put_u64(out, job.0);
+            put_u64(out, 0);
+            put_job_counts(out, counts);
+        });
+    }
+    if counters.redelivered > 0 {
+        put_record(out, COUNT, slot, |out| {
+            put_u64(out, 0);
+            put_u64(out, counters.redelivered);
+        });
+    }
+}
+
+/// Reads a `Count` (after type and slot) and adds it.
+pub fn read_counts(reader: &mut Reader<'_>, into: &mut Counters) -> Result<(), WireError> {
+    let job = JobId(reader.u64()?);
+    let redelivered = reader.u64()?;
+    into.redelivered += redelivered;
+    if redelivered == 0 {
+        let counts = read_job_counts(reader)?;
+        into.job(job).add(&counts);
+    }
+    Ok(())
+}
+
+fn plain_counts(counts: &mut JobCounts) -> impl Iterator<Item = &mut u64> {
+    let JobCounts {
+        offered,
+        admitted,
+        delivered,
+        duplicate,
+        redirected,
+        abandoned,
+        rejected,
+        pending: _,
+        requests,
+        responses: _,
+        wire_bytes,
+        body_bytes,
+        retries,
+        unfetched,
+        leases_lost,
+        robots_requests,
+        failures,
+    } = counts;
+    [
+        offered,
+        admitted,
+        delivered,
+        duplicate,
+        redirected,
+        abandoned,
+        requests,
+        wire_bytes,
+        body_bytes,
+        retries,
+        unfetched,
+        leases_lost,
+        robots_requests,
+    ]
+    .into_iter()
+    .chain(rejected)
+    .chain(failures)
+}
+
+fn put_job_counts(out: &mut Vec<u8>, counts: &JobCounts) {
+    put_i64(out, counts.pending);
+    let mut counts = counts.clone();
+    let used = plain_counts(&mut counts).filter(|count| **count != 0).count();
+    put_u64(out, used as u64);
+    for (index, count) in plain_counts(&mut counts).enumerate().filter(|entry| *entry.1 != 0) {
+        put_u64(out, index as u64);
+        put_u64(out, *count);
+    }
+    put_u64(out, counts.responses.len() as u64);
+    for (status, count) in &counts.responses {
+        put_u64(out, u64::from(*status));
+        put_u64(out, *count);
+    }
+}
+
+fn read_job_counts(reader: &mut Reader<'_>) -> Result<JobCounts, WireError> {
+    let mut counts = JobCounts { pending: reader.i64()?, ..JobCounts::default() };
+    for _ in 0..reader.u64()? {
+        let index = narrow(reader.u64()?)?;
+        let value = reader.u64()?;
+        *plain_counts(&mut counts).nth(index).ok_or(WireError { expected: "a counter" })? = value;
+    }
+    for _ in 0..reader.u64()? {
+        let status = narrow(reader.u64()?)?;
+        counts.response(status, reader.u64()?);
+    }
+    Ok(counts)
+}

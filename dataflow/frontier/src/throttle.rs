@@ -1,0 +1,165 @@
+//! The throttle law of one domain: when its next request may leave.
+//!
+//! Decides instants from the hits it is told of. Knows no queue and no clock.
+//!
+//! A hit is kept as the latest instant at which its request can have arrived. While a release is unreported, that is the end of
+//! its slot plus margin and time-out; its report moves it to where it belongs. A request may leave at `t` when fewer than `hits` of
+//! them lie after `t - window`. So whatever is late, lost or repeated wastes a slot and never breaks the law.
+//!
+//! Invariant: arrivals, each anywhere between the start of its request and its answer, never exceed `hits` in any window, and
+//! are never closer than the crawl delay.
+
+use crate::config::{FrontierConfig, Limits};
+use std::collections::BTreeSet;
+use weir_model::{ReleaseId, Tick};
+
+/// What a report says of its request's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// No byte was written: no hit was used.
+    Unsent,
+    /// The first byte of the answer came at this instant, by the function's clock.
+    Answered(Tick),
+    /// Written, and given up at this instant.
+    GivenUp(Tick),
+}
+
+/// The law of a domain and its hits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    limits: Option<Limits>,
+    crawl_delay_us: u64,
+    /// Latest possible arrival of each request that still counts.
+    hits: BTreeSet<(Tick, ReleaseId)>,
+    /// Not before this, by even spacing.
+    spaced: Tick,
+    /// Not before this, by a crawl delay that became known after the request that brought it.
+    held_until: Tick,
+}
+
+impl Throttle {
+    /// A domain that was never asked.
+    #[must_use]
+    pub fn new(limits: Option<Limits>) -> Throttle {
+        Throttle { limits, ..Throttle::default() }
+    }
+
+    /// False when requests may leave as they come.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.limits.is_some() || self.crawl_delay_us > 0
+    }
+
+    /// Sets the crawl delay of the domain's robots.txt, the slowest of its origins. Counts from `now` on.
+    pub fn set_crawl_delay(&mut self, delay_us: u64, now: Tick) {
+        if delay_us > self.crawl_delay_us {
+            self.held_until = self.held_until.max(now.after_us(delay_us));
+        }
+        self.crawl_delay_us = delay_us;
+    }
+
+    /// The crawl delay in force.
+    #[must_use]
+    pub fn crawl_delay_us(&self) -> u64 {
+        self.crawl_delay_us
+    }
+
+    /// When the next request may leave, as far as is known now; only a report can make it earlier.
+    #[must_use]
+    pub fn next_allowed(&self) -> Tick {
+        let mut next = self.held_until;
+        if let Some(limits) = self.limits {
+            if let Some(over) = self.hits.len().checked_sub(limits.hits as usize) {
+                let (blocking, _) = self.hits.iter().nth(over).expect("over < hits.len(), since hits >= 1");
+                next = next.max(blocking.after_us(limits.window_us));
+            }
+            next = next.max(self.spaced);
+        }
+        match self.hits.last() {
+            Some((latest, _)) if self.crawl_delay_us > 0 => next.max(latest.after_us(self.crawl_delay_us)),
+            _ => next,
+        }
+    }
+
+    /// Until when this domain's past matters: before, it must not be forgotten.
+    #[must_use]
+    pub fn forgettable_at(&self) -> Tick {
+        let window = self.limits.map_or(0, |limits| limits.window_us).max(self.crawl_delay_us);
+        let counted = self.hits.last().map_or(Tick(0), |(latest, _)| latest.after_us(window));
+        counted.max(self.spaced).max(self.held_until)
+    }
+
+    /// A request leaves for the slot that opens at `not_before`; returns its hit, to be given back with its report.
+    pub fn reserve(&mut self, not_before: Tick, release: ReleaseId, config: &FrontierConfig) -> Tick {
+        let hit = not_before.after_us(config.slot_us + config.margin_us + config.request_timeout_us);
+        self.reserve_hit(not_before, release, hit, config.catch_up_us);
+        hit
+    }
+
+    /// As `reserve`, with a hit that was computed before (at replay).
+    pub fn reserve_hit(&mut self, not_before: Tick, release: ReleaseId, hit: Tick, catch_up_us: u64) {
+        self.prune(not_before);
+        if !self.is_limited() {
+            return;
+        }
+        self.hits.insert((hit, release));
+        let Some(limits) = self.limits.filter(|limits| limits.moderated) else { return };
+        let spacing = limits.window_us / u64::from(limits.hits);
+        // A release that comes a little late does not shift all that follow; the window above stays exact in any case.
+        let late = not_before.0.saturating_sub(self.spaced.0);
+        let from = if late <= catch_up_us.min(spacing) { self.spaced } else { not_before };
+        self.spaced = from.after_us(spacing);
+    }
+
+    /// The report of `release` came at `now`; returns where its hit lies from now on.
+    pub fn answered(
+        &mut self,
+        release: ReleaseId,
+        hit: Tick,
+        arrival: Arrival,
+        now: Tick,
+        config: &FrontierConfig,
+    ) -> Option<Tick> {
+        let after = match arrival {
+            Arrival::Unsent => None,
+            Arrival::Answered(at) => Some(at.after_us(config.margin_us).min(now)),
+            Arrival::GivenUp(at) => Some(at.min(now).after_us(config.margin_us + config.request_timeout_us)),
+        };
+        self.move_hit(release, hit, after);
+        after
+    }
+
+    /// Moves a hit from `before` to `after`, or takes it away.
+    pub fn move_hit(&mut self, release: ReleaseId, before: Tick, after: Option<Tick>) {
+        if self.hits.remove(&(before, release))
+            && let Some(after) = after
+        {
+            self.hits.insert((after, release));
+        }
+    }
+
+    /// Forgets hits that cannot matter at `from` or later.
+    fn prune(&mut self, from: Tick) {
+        let window = self.limits.map_or(0, |limits| limits.window_us).max(self.crawl_delay_us);
+        while self.hits.first().is_some_and(|(hit, _)| hit.after_us(window) <= from) {
+            self.hits.pop_first();
+        }
+    }
+
+    /// What a snapshot keeps: `(crawl delay, spaced, held until, hits)`.
+    pub(crate) fn parts(&self) -> (u64, Tick, Tick, &BTreeSet<(Tick, ReleaseId)>) {
+        (self.crawl_delay_us, self.spaced, self.held_until, &self.hits)
+    }
+
+    /// Puts back what a snapshot kept; the limits are those of today's policy.
+    pub(crate) fn restore(&mut self, crawl_delay_us: u64, spaced: Tick, held_until: Tick) {
+        self.crawl_delay_us = crawl_delay_us;
+        self.spaced = spaced;
+        self.held_until = held_until;
+    }
+
+    /// Puts back one hit.
+    pub(crate) fn restore_hit(&mut self, hit: Tick, release: ReleaseId) {
+        self.hits.insert((hit, release));
+    }
+}
