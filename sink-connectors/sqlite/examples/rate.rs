@@ -1,0 +1,40 @@
+//! Items a second into a database on this machine's disk: `cargo run --release -p weir-sqlite --example rate [FILE]`.
+
+use std::sync::Arc;
+use std::time::Instant;
+use weir_connector::{Sink, contract};
+use weir_model::{Item, Outcome};
+use weir_sqlite::SqliteSink;
+
+#[allow(clippy::disallowed_methods)] // a measurement reads the clock
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn main() -> Result<(), weir_connector::SinkError> {
+    let path = std::env::args().nth(1).map_or_else(|| std::env::temp_dir().join("weir-rate.db"), Into::into);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+    let mut sink = SqliteSink::new(&path);
+    sink.open(&contract::job(None))?;
+    for (round, what) in ["new", "newer"].into_iter().enumerate() {
+        // Ids as they come: spread over the whole range.
+        let items: Vec<Arc<Item>> = (0..300_000u32)
+            .map(|id| {
+                let item = contract::item(id, round as u64, 1.0);
+                let spread = weir_model::ItemId(u128::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+                Arc::new(Item { id: spread, ..(*item).clone() })
+            })
+            .collect();
+        let start = now();
+        let mut outcomes = Vec::new();
+        for batch in items.chunks(sink.describe().batch.items_max) {
+            contract::wait(sink.write(batch, &mut outcomes))?;
+        }
+        println!("{what} items: {:.0} a second", items.len() as f64 / start.elapsed().as_secs_f64());
+    }
+    contract::wait(sink.finish(Outcome::Finished, true))?;
+    let _ = std::fs::remove_file(&path);
+    Ok(())
+}
