@@ -14,7 +14,12 @@ const LOOK_ALIKE_DELIMITERS: &[char] = &[
 
 /// Refuses look-alike delimiters.
 pub(super) fn check_delimiters(netloc: &str) -> Result<(), UrlError> {
-    if !netloc.is_ascii() && netloc.contains(LOOK_ALIKE_DELIMITERS) {
+    if netloc.is_ascii() {
+        return Ok(());
+    }
+    // A backslash is looked for only where normalisation changes something (w3lib's order of checks).
+    let backslash = netloc.contains('\\') && netloc.chars().any(|c| narrowed(c) != c);
+    if backslash || netloc.contains(LOOK_ALIKE_DELIMITERS) {
         return Err(UrlError::Delimiter);
     }
     Ok(())
@@ -111,40 +116,58 @@ pub(super) fn idna_or_raw(hostname: &str) -> String {
 }
 
 fn idna_2003(hostname: &str) -> Option<String> {
-    let mut mapped = String::with_capacity(hostname.len());
-    for c in hostname.chars() {
-        match c {
-            // The four characters that IDNA 2003 maps away and UTS 46 keeps.
-            '\u{200c}' | '\u{200d}' => {}
-            'ß' => mapped.push_str("ss"),
-            'ς' => mapped.push('σ'),
-            '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => mapped.push('.'),
-            _ => mapped.push(c),
-        }
-    }
-    let mut out = String::with_capacity(mapped.len() + 16);
-    let labels: Vec<&str> = mapped.split('.').collect();
-    for (index, label) in labels.iter().enumerate() {
-        if index > 0 {
-            out.push('.');
-        }
-        if label.is_empty() && index + 1 == labels.len() {
+    let narrow: String = hostname.chars().map(narrowed).collect();
+    let mut out = String::with_capacity(narrow.len() + 16);
+    let mut labels = narrow.split('.').peekable();
+    while let Some(label) = labels.next() {
+        if label.is_empty() && labels.peek().is_none() {
             break;
         }
         let start = out.len();
         if label.is_ascii() {
             out.push_str(label);
         } else {
-            let ascii = Uts46::new()
-                .to_ascii(label.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore)
-                .ok()?;
-            out.push_str(&ascii);
+            push_label(label, &mut out)?;
         }
         if !(1..=63).contains(&(out.len() - start)) {
             return None;
         }
+        if labels.peek().is_some() {
+            out.push('.');
+        }
     }
     Some(out)
+}
+
+/// Full-width ASCII and the dots of IDNA 2003 as their plain characters.
+fn narrowed(c: char) -> char {
+    match c {
+        '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => '.',
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        _ => c,
+    }
+}
+
+/// Appends an international label in ASCII. Before UTS 46 come the characters that IDNA 2003 maps away and UTS 46 keeps.
+fn push_label(label: &str, out: &mut String) -> Option<()> {
+    let mut mapped = String::with_capacity(label.len());
+    for c in label.chars() {
+        match c {
+            '\u{ad}' | '\u{34f}' | '\u{1806}' | '\u{180b}'..='\u{180d}' | '\u{200b}'..='\u{200d}' | '\u{2060}' => {}
+            '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => {}
+            'ß' => mapped.push_str("ss"),
+            'ς' => mapped.push('σ'),
+            _ => mapped.push(c.to_ascii_lowercase()),
+        }
+    }
+    if mapped.is_ascii() {
+        out.push_str(&mapped);
+        return Some(());
+    }
+    let uts46 = Uts46::new();
+    let ascii = uts46.to_ascii(mapped.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow, DnsLength::Ignore).ok()?;
+    out.push_str(&ascii);
+    Some(())
 }
 
 /// The host as browsers write it (URL living standard): percent-decoded, UTS 46, numbers read as IPv4 addresses, no forbidden
