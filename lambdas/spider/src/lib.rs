@@ -102,3 +102,28 @@
 //! `{ default = ".." }`, `{ lookup = { a = "b" }, default = ".." }`, `{ slice = [0, 10] }`, `{ truncate = 100 }`,
 //! `{ nth = 0 }`, `{ keep = 'regex' }`, `{ drop = 'regex' }`, `{ template = "../${value}" }`, `{ query = "id" }`,
 //! `{ json = "$.path" }`.
+
+mod compiled;
+mod context;
+mod convert;
+mod error;
+mod identity;
+mod json;
+mod links;
+mod load;
+mod run;
+mod schema;
+mod selector;
+mod spider;
+mod start;
+mod steps;
+mod target;
+mod template;
+mod text;
+
+pub use compiled::Engine;
+pub use error::{SpiderError, SpiderErrors, Unreadable};
+pub use run::{ExtractLimits, Extraction, Extractor, Page};
+pub use spider::{Bounds, Contract, Geocode, Order, Spider};
+pub use start::{StartUrl, StartUrls};
+pub use target::Target;
