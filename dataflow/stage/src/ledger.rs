@@ -46,24 +46,19 @@ impl Ledger {
         *self.live.entry(job).or_default() += 1;
     }
 
-    /// One item of a page has settled; true when it was the last.
-    pub fn item_settled(&mut self, page: ReleaseId, journal: &mut Vec<u8>) -> Option<JobId> {
+    /// One item of a page has settled; gives the job when it was the last.
+    pub fn item_settled(&mut self, page: ReleaseId) -> Option<JobId> {
         let open = self.open.get_mut(&page)?;
         open.remaining -= 1;
         if open.remaining > 0 {
             return None;
         }
         let job = open.job;
-        record::page_delivered(journal, page_slot(page), page, job);
-        self.close(page, job);
-        Some(job)
-    }
-
-    fn close(&mut self, page: ReleaseId, job: JobId) {
-        if self.open.remove(&page).is_some()
-            && let Some(live) = self.live.get_mut(&job) {
+        self.open.remove(&page);
+        if let Some(live) = self.live.get_mut(&job) {
             *live -= 1;
         }
+        Some(job)
     }
 
     /// Pages of a job whose items are on their way.
@@ -76,9 +71,9 @@ impl Ledger {
         usize::from(page_slot(page)) % self.workers == self.worker
     }
 
-    /// Applies one journal record: items count up, their settlement counts down. Gives the job of a page that was delivered.
+    /// Applies one journal record: items count up, their settlement counts down.
     /// Workers write side by side, so within a group the records of a page come in any order; sums do not mind.
-    pub fn replay(&mut self, kind: u8, fields: &mut Reader<'_>) -> Result<Option<JobId>, WireError> {
+    pub fn replay(&mut self, kind: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
         match kind {
             record::OUTBOX => {
                 let outbox = record::read_outbox(fields)?;
@@ -94,14 +89,9 @@ impl Ledger {
                     self.shift(page, job, -1);
                 }
             }
-            record::PAGE_DELIVERED => {
-                let page = ReleaseId(fields.fixed()?);
-                let job = JobId(fields.u64()?);
-                return Ok(self.owns(page).then_some(job));
-            }
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     fn shift(&mut self, page: ReleaseId, job: JobId, by: i32) {

@@ -13,8 +13,6 @@ pub(crate) const OUTBOX: u8 = 64;
 pub(crate) const CONFIRMED: u8 = 65;
 /// All sinks of an item have settled.
 pub(crate) const ITEM_DONE: u8 = 66;
-/// All items of a page have settled.
-pub(crate) const PAGE_DELIVERED: u8 = 67;
 
 /// Appends one record, its length in front.
 pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
@@ -89,13 +87,6 @@ pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkI
 pub(crate) fn item_done(journal: &mut Vec<u8>, slot: u8, id: OutboxId, page: ReleaseId, job: JobId) {
     framed(journal, ITEM_DONE, slot, |out| {
         put_fixed(out, id.0);
-        put_fixed(out, page.0);
-        put_u64(out, job.0);
-    });
-}
-
-pub(crate) fn page_delivered(journal: &mut Vec<u8>, slot: u8, page: ReleaseId, job: JobId) {
-    framed(journal, PAGE_DELIVERED, slot, |out| {
         put_fixed(out, page.0);
         put_u64(out, job.0);
     });

@@ -5,11 +5,9 @@ use crate::items::{ItemCounts, SinkMasks};
 use crate::worker::{Shell, Taken, WorkerConfig};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread::JoinHandle;
-use timely::communication::allocator::AllocateBuilder;
-use timely::communication::allocator::generic::AllocatorBuilder;
+use std::sync::{Arc, Mutex};
+use timely::communication::{WorkerGuards, initialize_from};
 use timely::worker::Worker;
 use weir_frontier::{Addr, Counters, JobSpec, LiveChunk};
 use weir_model::wire::WireError;
@@ -43,30 +41,48 @@ enum Answer {
 
 /// The caller's end of a worker thread.
 pub(crate) struct Remote {
-    orders: Option<Sender<Order>>,
+    orders: Sender<Order>,
     answers: Receiver<Answer>,
-    thread: Option<JoinHandle<()>>,
+}
+
+/// The threads, joined when dropped: after the remotes, whose end ends them.
+pub(crate) struct Threads {
+    _guards: WorkerGuards<()>,
+}
+
+/// A worker's end, taken by its thread when it starts.
+type Seat = Mutex<Option<(Receiver<Order>, SyncSender<Answer>)>>;
+
+/// Starts one thread a worker.
+pub(crate) fn spawn(configs: Vec<WorkerConfig>) -> (Vec<Remote>, Threads) {
+    let mut remotes = Vec::with_capacity(configs.len());
+    let mut seats: Vec<Seat> = Vec::with_capacity(configs.len());
+    for _ in &configs {
+        let (orders, inbox) = channel();
+        // Bounded: a snapshot streams no faster than it is written.
+        let (outbox, answers) = sync_channel(4);
+        remotes.push(Remote { orders, answers });
+        seats.push(Mutex::new(Some((inbox, outbox))));
+    }
+    let (builders, others) = timely::CommunicationConfig::Process(configs.len())
+        .try_build()
+        .expect("workers of one process need no network");
+    let guards = initialize_from(builders, others, move |allocator| {
+        let worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
+        let index = worker.index();
+        let seat = seats[index].lock().map_or(None, |mut seat| seat.take());
+        let (inbox, outbox) = seat.expect("one thread a seat");
+        serve(&mut Shell::new(worker, &configs[index]), &inbox, &outbox);
+    })
+    .expect("the system starts threads");
+    (remotes, Threads { _guards: guards })
 }
 
 const ENDED: &str = "a stage worker ended early: it panicked, see above";
 
 impl Remote {
-    pub fn spawn(builder: AllocatorBuilder, config: WorkerConfig) -> Remote {
-        let (orders, orders_in) = channel();
-        // Bounded: a snapshot streams no faster than it is written.
-        let (answers_out, answers) = sync_channel(4);
-        let thread = std::thread::Builder::new()
-            .name(format!("stage-{}", config.lane))
-            .spawn(move || {
-                let worker = Worker::new(timely::WorkerConfig::default(), builder.build(), None);
-                serve(&mut Shell::new(worker, &config), &orders_in, &answers_out);
-            })
-            .expect("the system starts a thread");
-        Remote { orders: Some(orders), answers, thread: Some(thread) }
-    }
-
     fn order(&mut self, order: Order) {
-        self.orders.as_ref().expect("open until dropped").send(order).expect(ENDED);
+        self.orders.send(order).expect(ENDED);
     }
 
     fn answer(&mut self) -> Answer {
@@ -161,16 +177,6 @@ impl Remote {
         match self.answer() {
             Answer::LiveChunks(chunks) => chunks,
             _ => unreachable!("answers come in the order of the orders"),
-        }
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            // A panicked worker has said so already; dropping must not panic again.
-            let _ = thread.join();
         }
     }
 }

@@ -1,18 +1,17 @@
-//! The stage as the rest of weir sees it: one value, stepped. One worker runs on the caller's thread without any other;
-//! more workers run on threads of their own, with worker 0 still on the caller's.
+//! The stage as the rest of weir sees it: one value, stepped. One worker runs on the caller's thread, without any other
+//! thread; more workers run on threads of their own, which sleep between steps.
 //!
 //! Invariants: a step returns when its events have come to rest on every worker; the same events give the same sets of
 //! effects at any number of workers; nobody else names timely.
 
 use crate::event::{Event, Step};
 use crate::items::{ItemCounts, SinkMasks};
-use crate::remote::Remote;
+use crate::remote::{self, Remote, Threads};
 use crate::worker::{Shell, Taken, WorkerConfig};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use timely::communication::Allocator;
-use timely::communication::allocator::AllocateBuilder;
 use timely::worker::Worker;
 use weir_frontier::{Addr, Counters, FrontierConfig, JobSpec, LiveChunk};
 use weir_model::wire::WireError;
@@ -32,8 +31,10 @@ pub struct StageConfig {
 
 /// Frontier, items and ledger as one dataflow over 1 to N workers.
 pub struct Stage {
-    local: Shell,
+    /// The one worker of a stage without threads.
+    local: Option<Shell>,
     remotes: Vec<Remote>,
+    _threads: Option<Threads>,
     epoch: u64,
     turn: usize,
     loaded: Vec<Vec<(Addr, Vec<u8>)>>,
@@ -48,38 +49,34 @@ impl Stage {
     pub fn new(config: &StageConfig) -> Stage {
         let workers = config.lanes.len();
         assert!((1..=usize::from(weir_frontier::SLOTS)).contains(&workers), "1 to 64 workers");
-        let worker_config = |index: usize| WorkerConfig {
-            frontier: Arc::clone(&config.frontier),
-            lane: config.lanes[index],
-            boot: config.boot,
-        };
-        let timely_config = timely::WorkerConfig::default();
         let loaded = vec![Vec::new(); workers];
-        if workers == 1 {
+        let configs: Vec<WorkerConfig> = config
+            .lanes
+            .iter()
+            .map(|lane| WorkerConfig { frontier: Arc::clone(&config.frontier), lane: *lane, boot: config.boot })
+            .collect();
+        let (local, remotes, threads) = if workers == 1 {
             let allocator = Allocator::Thread(timely::communication::allocator::Thread::default());
-            let local = Shell::new(Worker::new(timely_config, allocator, None), &worker_config(0));
-            return Stage { local, remotes: Vec::new(), epoch: 0, turn: 0, loaded };
-        }
-        let (builders, _guard) = timely::CommunicationConfig::Process(workers)
-            .try_build()
-            .expect("workers of one process need no network");
-        let mut builders = builders.into_iter();
-        let first = builders.next().expect("one builder a worker");
-        let remotes =
-            builders.enumerate().map(|(at, builder)| Remote::spawn(builder, worker_config(at + 1))).collect();
-        let local = Shell::new(Worker::new(timely_config, first.build(), None), &worker_config(0));
-        Stage { local, remotes, epoch: 0, turn: 0, loaded }
+            let worker = Worker::new(timely::WorkerConfig::default(), allocator, None);
+            (Some(Shell::new(worker, &configs[0])), Vec::new(), None)
+        } else {
+            let (remotes, threads) = remote::spawn(configs);
+            (None, remotes, Some(threads))
+        };
+        Stage { local, remotes, _threads: threads, epoch: 0, turn: 0, loaded }
     }
 
     /// Number of workers.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.remotes.len() + 1
+        self.remotes.len().max(1)
     }
 
     /// Opens a job, with the sinks its items go to.
     pub fn open_job(&mut self, spec: &Arc<JobSpec>, masks: SinkMasks) {
-        self.local.open_job(spec, masks);
+        if let Some(local) = &mut self.local {
+            local.open_job(spec, masks);
+        }
         for remote in &mut self.remotes {
             remote.open_job(spec, masks);
         }
@@ -87,7 +84,9 @@ impl Stage {
 
     /// Closes a job. With `abandon`, its queued URLs end as `abandoned`; without, they stay in the state.
     pub fn close_job(&mut self, job: JobId, abandon: bool) {
-        self.local.close_job(job, abandon);
+        if let Some(local) = &mut self.local {
+            local.close_job(job, abandon);
+        }
         for remote in &mut self.remotes {
             remote.close_job(job, abandon);
         }
@@ -95,7 +94,9 @@ impl Stage {
 
     /// A sink that is new to the state, or was emptied: every item goes to it again.
     pub fn reset_sink(&mut self, sink: SinkId) {
-        self.local.reset_sink(sink);
+        if let Some(local) = &mut self.local {
+            local.reset_sink(sink);
+        }
         for remote in &mut self.remotes {
             remote.reset_sink(sink);
         }
@@ -111,24 +112,19 @@ impl Stage {
         let epoch = self.epoch;
         self.epoch += 1;
         let mut step = Step { next_wake: Tick::NEVER, ..Step::default() };
-        if self.remotes.is_empty() {
-            let loaded = std::mem::take(&mut self.loaded[0]);
-            self.local.feed(now, epoch, events, loaded);
-            while !self.local.turn(epoch, true) {}
-            take(&mut step, 0, self.local.release(budget));
+        if let Some(local) = &mut self.local {
+            local.feed(now, epoch, events, std::mem::take(&mut self.loaded[0]));
+            while !local.turn(epoch, true) {}
+            take(&mut step, 0, local.release(budget));
             return step;
         }
         self.feed_all(now, epoch, events);
-        while !self.local.turn(epoch, false) {}
-        let mut hints = vec![self.local.ready_hint()];
-        hints.extend(self.remotes.iter_mut().map(Remote::rested));
-        let shares = share(budget, &hints);
-        for (remote, requests) in self.remotes.iter_mut().zip(&shares[1..]) {
-            remote.release(*requests);
+        let hints: Vec<usize> = self.remotes.iter_mut().map(Remote::rested).collect();
+        for (remote, requests) in self.remotes.iter_mut().zip(share(budget, &hints)) {
+            remote.release(requests);
         }
-        take(&mut step, 0, self.local.release(shares[0]));
         for (at, remote) in self.remotes.iter_mut().enumerate() {
-            take(&mut step, at + 1, remote.taken());
+            take(&mut step, at, remote.taken());
         }
         step
     }
@@ -143,17 +139,15 @@ impl Stage {
         }
         self.turn = (self.turn + 1) % workers;
         for (at, remote) in self.remotes.iter_mut().enumerate() {
-            let loaded = std::mem::take(&mut self.loaded[at + 1]);
-            remote.feed(now, epoch, std::mem::take(&mut pieces[at + 1]), loaded);
+            let loaded = std::mem::take(&mut self.loaded[at]);
+            remote.feed(now, epoch, std::mem::take(&mut pieces[at]), loaded);
         }
-        let loaded = std::mem::take(&mut self.loaded[0]);
-        self.local.feed(now, epoch, std::mem::take(&mut pieces[0]), loaded);
     }
 
     /// Applies journal records in order; each worker keeps what it owns.
     pub fn replay(&mut self, records: &[(Addr, &[u8])]) -> Result<(), WireError> {
-        for (addr, record) in records {
-            self.local.replay(*addr, record)?;
+        if let Some(local) = &mut self.local {
+            records.iter().try_for_each(|(addr, record)| local.replay(*addr, record))?;
         }
         for remote in &mut self.remotes {
             remote.replay(records)?;
@@ -163,7 +157,9 @@ impl Stage {
 
     /// Applies one section of a snapshot.
     pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<(), WireError> {
-        self.local.restore(name, bytes)?;
+        if let Some(local) = &mut self.local {
+            local.restore(name, bytes)?;
+        }
         for remote in &mut self.remotes {
             remote.restore(name, bytes)?;
         }
@@ -172,7 +168,9 @@ impl Stage {
 
     /// Ends recovery: leases of the last run are queued again, the outbox is written again by the next step.
     pub fn finish_replay(&mut self, now: Tick) {
-        self.local.finish_replay(now);
+        if let Some(local) = &mut self.local {
+            local.finish_replay(now);
+        }
         for remote in &mut self.remotes {
             remote.finish_replay(now);
         }
@@ -180,7 +178,7 @@ impl Stage {
 
     /// Durable counts over all workers: URLs and items by job.
     pub fn counts(&mut self) -> (Counters, BTreeMap<JobId, ItemCounts>) {
-        let (mut urls, mut items) = self.local.counts();
+        let (mut urls, mut items) = self.local.as_ref().map(Shell::counts).unwrap_or_default();
         for remote in &mut self.remotes {
             let (more_urls, more_items) = remote.counts();
             urls.add(&more_urls);
@@ -194,16 +192,18 @@ impl Stage {
     /// Streams the whole state: `write(section, bytes)`, a section possibly in several parts, one after the other.
     pub fn snapshot(&mut self, write: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let workers = self.workers();
-        self.local.snapshot(0, workers, write)?;
+        if let Some(local) = &self.local {
+            local.snapshot(0, workers, write)?;
+        }
         for (at, remote) in self.remotes.iter_mut().enumerate() {
-            remote.snapshot(at + 1, workers, write)?;
+            remote.snapshot(at, workers, write)?;
         }
         Ok(())
     }
 
     /// Chunks of the journal that hold bodies still needed.
     pub fn live_chunks(&mut self) -> Vec<LiveChunk> {
-        let mut chunks = self.local.live_chunks();
+        let mut chunks = self.local.as_ref().map(Shell::live_chunks).unwrap_or_default();
         for remote in &mut self.remotes {
             chunks.extend(remote.live_chunks());
         }
@@ -214,18 +214,15 @@ impl Stage {
 /// Divides a budget in proportion to what could be released; nothing known: evenly.
 fn share(budget: usize, hints: &[usize]) -> Vec<usize> {
     let total: usize = hints.iter().sum();
-    if total <= budget {
-        // There is enough for everybody: hints are capped, so give what is left evenly on top.
-        let spare = (budget - total) / hints.len();
-        return hints.iter().map(|hint| hint + spare).collect();
+    if total == 0 {
+        return hints.iter().map(|_| budget / hints.len()).collect();
     }
     let mut shares: Vec<usize> = hints.iter().map(|hint| budget * hint / total).collect();
     let mut rest = budget - shares.iter().sum::<usize>();
-    for (given, hint) in shares.iter_mut().zip(hints) {
-        if rest > 0 && *hint > *given {
-            *given += 1;
-            rest -= 1;
-        }
+    for (given, _) in shares.iter_mut().zip(hints).filter(|(_, hint)| **hint > 0) {
+        let one = rest.min(1);
+        *given += one;
+        rest -= one;
     }
     shares
 }

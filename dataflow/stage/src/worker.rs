@@ -17,7 +17,7 @@ use timely::worker::Worker;
 use weir_frontier::{
     Addr, BootInfo, Budget, CandidateBatch, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out, RobotsAnswer, Scratch,
 };
-use weir_model::wire::{Reader, WireError};
+use weir_model::wire::{Reader, WireError, put_bytes};
 use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};
 
 /// Everything a worker is started with.
@@ -75,7 +75,8 @@ impl State {
     }
 
     pub fn admit(&mut self, batch: CandidateBatch) {
-        self.frontier.admit(self.now, batch, &mut self.out);
+        self.frontier.admit(self.now, &batch, &mut self.out);
+        self.scratch.recycle(batch);
     }
 
     pub fn robots_answer(&mut self, answer: RobotsAnswer) {
@@ -87,8 +88,8 @@ impl State {
     }
 
     pub fn item_settled(&mut self, page: ReleaseId) {
-        if let Some(job) = self.ledger.item_settled(page, &mut self.out.journal) {
-            self.frontier.count_verdict(job, Verdict::Delivered, &mut self.out.counters);
+        if let Some(job) = self.ledger.item_settled(page) {
+            self.frontier.count_verdict(job, Verdict::Delivered, &mut self.out);
         }
     }
 }
@@ -123,7 +124,7 @@ impl Shell {
             jobs: JobTable::default(),
             now: Tick(0),
             out: Out::default(),
-            scratch: Scratch::default(),
+            scratch: Scratch::new(config.frontier.log),
             notes: Vec::new(),
             lane: config.lane,
             lane_written: 0,
@@ -195,7 +196,8 @@ impl Shell {
     pub fn release(&mut self, requests: usize) -> Taken {
         let state = &mut *self.state.borrow_mut();
         state.frontier.release_due(state.now, Budget { requests }, &mut state.out);
-        state.frontier.end_step(&state.out.journal);
+        state.frontier.end_step(&mut state.out);
+        state.out.log.append(&mut state.scratch.log);
         let mut taken = Taken {
             out: std::mem::take(&mut state.out),
             items: std::mem::take(&mut state.items_out),
@@ -220,18 +222,14 @@ impl Shell {
     pub fn replay(&mut self, addr: Addr, record: &[u8]) -> Result<(), WireError> {
         let state = &mut *self.state.borrow_mut();
         let mut fields = Reader::new(record);
-        fields.u64()?;
         let kind = fields.u8()?;
         if kind < record::OUTBOX {
-            return state.frontier.replay(addr, record).map_err(|_| WireError { expected: "a record of the frontier" });
+            return state.frontier.replay(addr, record);
         }
         let slot = fields.u8()?;
         let mut again = fields;
         state.items.replay(kind, slot, &mut fields)?;
-        if let Some(job) = state.ledger.replay(kind, &mut again)? {
-            state.frontier.count_verdict(job, Verdict::Delivered, &mut state.out.counters);
-        }
-        Ok(())
+        state.ledger.replay(kind, &mut again)
     }
 
     pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<(), WireError> {
@@ -239,10 +237,17 @@ impl Shell {
         let wrong = WireError { expected: "a section of a snapshot" };
         let (kind, slot) = name.split_once('/').ok_or(wrong)?;
         match kind {
-            "frontier" => state.frontier.restore_slot(bytes).map_err(|_| wrong),
+            "frontier" => {
+                let mut frames = Reader::new(bytes);
+                while !frames.is_empty() {
+                    state.frontier.restore(frames.bytes()?)?;
+                }
+                Ok(())
+            }
             "items" => state.items.restore(slot.parse().map_err(|_| wrong)?, bytes),
             "ledger" => state.ledger.restore(bytes),
-            "counts" if state.frontier.is_first() => state.items.restore_counts(bytes),
+            // Sums: one worker takes them all.
+            "counts" if self.worker.index() == 0 => state.items.restore_counts(bytes),
             "counts" => Ok(()),
             _ => Err(wrong),
         }
@@ -261,7 +266,7 @@ impl Shell {
     /// Durable counts of this worker.
     pub fn counts(&self) -> (weir_frontier::Counters, BTreeMap<JobId, crate::items::ItemCounts>) {
         let state = self.state.borrow();
-        (state.frontier.counters().clone(), state.items.counts().clone())
+        (state.frontier.totals(), state.items.counts().clone())
     }
 
     /// Streams the state of this worker: sections named `kind/number`.
@@ -275,7 +280,11 @@ impl Shell {
         let mut bytes = Vec::new();
         for slot in (0..weir_frontier::SLOTS).filter(|slot| usize::from(*slot) % peers == index) {
             let name = format!("frontier/{slot}");
-            state.frontier.snapshot(slot, &mut |part| write(&name, part))?;
+            state.frontier.snapshot(slot, &mut |frame| {
+                bytes.clear();
+                put_bytes(&mut bytes, frame);
+                write(&name, &bytes)
+            })?;
             bytes.clear();
             state.items.snapshot(slot, &mut bytes);
             write(&format!("items/{slot}"), &bytes)?;
