@@ -10,6 +10,7 @@ mod hot;
 pub mod job;
 pub mod offer;
 pub mod out;
+pub mod policy;
 pub mod prepare;
 pub mod queue;
 pub mod record;
