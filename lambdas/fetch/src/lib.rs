@@ -1,1 +1,22 @@
-//! bounded, guarded HTTP: one request, limits, decompression, charset, address guard.
+//! Bounded, guarded HTTP: one request, limits, decompression, charset, address guard.
+//!
+//! Decides how a request is made and when it is given up. Knows nothing of spiders and queues. Invariants: exactly one
+//! HTTP request a call, no redirect, no retry; not a byte after `not_after`; every resolved address asked of the guard;
+//! everything that grows has a limit.
+
+mod budget;
+mod charset;
+mod decode;
+mod fetcher;
+mod guard;
+mod pool;
+mod resolve;
+mod settings;
+mod tls;
+
+pub use budget::ByteBudget;
+pub use charset::decode_text;
+pub use decode::{DecodeError, DecodeLimits, decode, split_encodings};
+pub use fetcher::{Answer, Fetched, Fetcher, Response};
+pub use guard::{Guard, is_global};
+pub use settings::FetchSettings;

@@ -1,0 +1,180 @@
+//! The handler: all requests of a message at once, each extracted as soon as its body is there.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use url::Url;
+use weir_fetch::{Answer, Fetched, Fetcher, Response, decode_text};
+use weir_model::{FetchMessage, FetchOutcome, JobId, LinkBatch, Release, Report, RequestKind, Tick};
+use weir_spider::{ExtractLimits, Extraction, Extractor, Page, Spider};
+
+/// Where spiders come from: jobs of this process, or an artifact store.
+pub trait SpiderSource {
+    /// The spider of a job; `None` when it is not known here.
+    fn spider(&self, job: JobId) -> Option<Arc<Spider>>;
+}
+
+/// Where reports go, one by one as requests are done.
+pub trait ReportSink {
+    /// Takes a report.
+    fn report(&self, report: Report);
+}
+
+/// Fetches and parses. One a thread, on a single-threaded runtime inside a `LocalSet`; kept from message to message with its
+/// connections and its memory.
+pub struct Handler {
+    fetcher: Fetcher,
+    spiders: Box<dyn SpiderSource>,
+    server: String,
+    extraction: RefCell<(Extractor, Extraction)>,
+}
+
+impl Handler {
+    /// A handler; `server` is this machine's name (`value = "server"`).
+    #[must_use]
+    pub fn new(fetcher: Fetcher, spiders: Box<dyn SpiderSource>, server: String) -> Handler {
+        let extraction = RefCell::new((Extractor::new(ExtractLimits::default()), Extraction::default()));
+        Handler { fetcher, spiders, server, extraction }
+    }
+
+    /// Makes the requests of a message and reports each. Returns when all are reported.
+    pub async fn handle(self: &Rc<Self>, message: FetchMessage, reports: &dyn ReportSink) {
+        let mut releases = message.releases;
+        if releases.len() == 1 {
+            if let Some(release) = releases.pop() {
+                reports.report(self.one(release).await);
+            }
+            return;
+        }
+        let mut under_way: FuturesUnordered<_> = releases.into_iter().map(|release| self.one(release)).collect();
+        while let Some(report) = under_way.next().await {
+            reports.report(report);
+        }
+    }
+
+    async fn one(&self, release: Release) -> Report {
+        let fetched = self.fetcher.fetch(&release).await;
+        let mut report = Report {
+            release: release.id,
+            outcome: FetchOutcome::Unfetched { reason: Box::default() },
+            started_at: fetched.started_at,
+            answered_at: fetched.answered_at,
+            ended_at: fetched.ended_at,
+            wire_bytes: u32::try_from(fetched.wire_bytes).unwrap_or(u32::MAX),
+            body_bytes: 0,
+            items: Vec::new(),
+            links: LinkBatch::default(),
+            notes: Vec::new(),
+        };
+        self.judge(&release, fetched, &mut report);
+        report
+    }
+
+    /// What an answer is.
+    fn judge(&self, release: &Release, fetched: Fetched, report: &mut Report) {
+        let started_at = fetched.started_at;
+        let response = match fetched.answer {
+            Answer::Response(response) => response,
+            Answer::Failed { class, reason, written } => {
+                report.outcome = FetchOutcome::Failed { class, reason: reason.into(), written };
+                return;
+            }
+            Answer::Unfetched { reason } => {
+                report.outcome = FetchOutcome::Unfetched { reason: reason.into() };
+                return;
+            }
+        };
+        let status = response.status;
+        report.body_bytes = u32::try_from(response.body.len()).unwrap_or(u32::MAX);
+        report.outcome = match redirect(release, &response) {
+            Some(location) => FetchOutcome::Redirect { status, location },
+            None if release.request.kind == RequestKind::Robots => {
+                FetchOutcome::Robots { status, body: if (200..300).contains(&status) { response.body.into() } else { Box::default() } }
+            }
+            None if (200..300).contains(&status) => self.page(release, &response, started_at, report),
+            None => FetchOutcome::Response { status },
+        };
+    }
+
+    fn page(&self, release: &Release, response: &Response, started_at: Tick, report: &mut Report) -> FetchOutcome {
+        let status = response.status;
+        let content_type = response.header(http::header::CONTENT_TYPE);
+        if response.body.is_empty() || content_type.is_some_and(is_binary) {
+            // A picture or an archive is an answer that holds no items and no links.
+            return FetchOutcome::Response { status };
+        }
+        let unreadable = |reason: String| FetchOutcome::Unreadable { status, reason: reason.into() };
+        let Some(spider) = self.spiders.spider(release.job) else {
+            return unreadable(format!("job {} has no spider here", release.job.0));
+        };
+        if content_type.is_none() && looks_binary(&response.body) {
+            return FetchOutcome::Response { status };
+        }
+        let text = decode_text(content_type, &response.body);
+        let page = Page {
+            url: &release.request.url,
+            status,
+            content_type,
+            text: &text,
+            target: release.request.target,
+            carry: release.request.extra.as_deref().and_then(|extra| extra.carry.as_deref()),
+            job: release.job,
+            started_at_us: started_at.0,
+            server: &self.server,
+        };
+        let (extractor, extraction) = &mut *self.extraction.borrow_mut();
+        match catch_unwind(AssertUnwindSafe(|| extractor.extract(&spider, &page, extraction))) {
+            Ok(Ok(())) => {
+                report.items = std::mem::take(&mut extraction.items);
+                report.links = std::mem::take(&mut extraction.links);
+                report.notes = std::mem::take(&mut extraction.notes);
+                FetchOutcome::Response { status }
+            }
+            Ok(Err(error)) => unreadable(error.to_string()),
+            Err(_) => {
+                // Its memory may be half written: a fresh one takes its place.
+                *extractor = Extractor::new(ExtractLimits::default());
+                *extraction = Extraction::default();
+                unreadable("the parser panicked on this page: please report it with the page".to_owned())
+            }
+        }
+    }
+}
+
+/// The target of a redirect, absolute, without its fragment.
+fn redirect(release: &Release, response: &Response) -> Option<Box<str>> {
+    if !matches!(response.status, 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let raw = response.headers.get(http::header::LOCATION)?;
+    // Servers send UTF-8 and Latin-1 there; both come out percent-encoded.
+    let location = decode_text(None, raw.as_bytes());
+    let base = Url::parse(&release.request.url).ok()?;
+    match base.join(location.trim()) {
+        Ok(mut target) => {
+            target.set_fragment(None);
+            Some(String::from(target).into())
+        }
+        // What is no URL goes on as it is: the frontier rejects it by name.
+        Err(_) => Some(location.trim().into()),
+    }
+}
+
+/// Types that hold no text to search.
+fn is_binary(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let text = kind.starts_with("text/")
+        || kind.ends_with("json")
+        || kind.ends_with("xml")
+        || kind.ends_with("javascript")
+        || matches!(kind.as_str(), "" | "application/x-www-form-urlencoded" | "application/octet-stream" | "application/x-httpd-php");
+    !text
+}
+
+/// A NUL near the front: no text that a page would be written in (UTF-16 has a mark, which `decode_text` sees).
+fn looks_binary(body: &[u8]) -> bool {
+    let marked = body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]);
+    !marked && body.iter().take(512).any(|byte| *byte == 0)
+}

@@ -1,0 +1,66 @@
+//! Limits of one request. Every one has a default and a reason.
+
+use std::time::Duration;
+
+/// How requests are made, and what ends them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchSettings {
+    /// Sent as `User-Agent`.
+    pub user_agent: String,
+    /// Connecting to one address, TLS included. Longer waits mean an overloaded or filtered host.
+    pub connect_timeout: Duration,
+    /// From the request to the end of the answer's headers.
+    pub headers_timeout: Duration,
+    /// The whole request. Scrapy's default.
+    pub total_timeout: Duration,
+    /// Bytes a second below which a body is given up, once `rate_grace` has passed: a dripping server holds a slot for ever.
+    pub rate_min: u64,
+    /// How long a body may be slow.
+    pub rate_grace: Duration,
+    /// Body on the wire.
+    pub wire_bytes_max: u64,
+    /// Body, decoded.
+    pub body_bytes_max: u64,
+    /// Decoded bytes a wire byte, beyond the first 64 KiB: a bomb is found long before it is large.
+    pub ratio_max: u64,
+    /// Bytes of the answer's headers.
+    pub header_bytes_max: usize,
+    /// Number of the answer's headers.
+    pub header_count_max: usize,
+    /// Body bytes that a request may hold without asking the common budget.
+    pub free_bytes: u64,
+    /// Idle connections kept to one origin.
+    pub idle_per_origin_max: usize,
+    /// Idle connections kept in all.
+    pub idle_max: usize,
+    /// How long an idle connection is kept: shorter than servers keep theirs.
+    pub idle_timeout: Duration,
+    /// How long a look-up is believed.
+    pub dns_ttl: Duration,
+    /// Bytes of a robots.txt that are read (RFC 9309, section 2.5).
+    pub robots_bytes_max: usize,
+}
+
+impl Default for FetchSettings {
+    fn default() -> Self {
+        FetchSettings {
+            user_agent: concat!("weir/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            headers_timeout: Duration::from_secs(60),
+            total_timeout: Duration::from_secs(180),
+            rate_min: 128,
+            rate_grace: Duration::from_secs(10),
+            wire_bytes_max: 10 << 20,
+            body_bytes_max: 10 << 20,
+            ratio_max: 200,
+            header_bytes_max: 64 << 10,
+            header_count_max: 256,
+            free_bytes: 256 << 10,
+            idle_per_origin_max: 128,
+            idle_max: 1024,
+            idle_timeout: Duration::from_secs(15),
+            dns_ttl: Duration::from_secs(60),
+            robots_bytes_max: 500 << 10,
+        }
+    }
+}
