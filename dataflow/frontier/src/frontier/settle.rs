@@ -23,6 +23,9 @@ impl Frontier {
             out.counters.redelivered += 1;
             return;
         };
+        if self.leases.is_empty() {
+            self.lease_check = Tick::NEVER;
+        }
         let index = lease.domain;
         let mut domain = self.domains[index as usize].take().expect("a leased domain is not forgotten");
         if let Some(hit) = lease.hit {
