@@ -1,4 +1,4 @@
-//! Items a second into a database on this machine's disk: `cargo run --release -p weir-sqlite --example rate [FILE]`.
+//! Items a second into a database on this machine's disk: `cargo run --release -p weir-sqlite --example rate [FILE [ITEMS]]`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,13 +18,21 @@ fn main() -> Result<(), weir_connector::SinkError> {
     }
     let mut sink = SqliteSink::new(&path);
     sink.open(&contract::job(None))?;
-    for (round, what) in ["new", "newer"].into_iter().enumerate() {
+    let count = std::env::args().nth(2).and_then(|count| count.parse().ok()).unwrap_or(50_000u32);
+    // First without places, then the same items with half of them placed: what the R*Tree costs.
+    for (version, what, places) in
+        [(1, "new", false), (2, "newer", false), (3, "newly placed", true), (4, "newer, placed", true)]
+    {
         // Ids as they come: spread over the whole range.
-        let items: Vec<Arc<Item>> = (0..300_000u32)
+        let items: Vec<Arc<Item>> = (0..count)
             .map(|id| {
-                let item = contract::item(id, round as u64, 1.0);
+                let item = contract::item(id, version, 1.0);
                 let spread = weir_model::ItemId(u128::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
-                Arc::new(Item { id: spread, ..(*item).clone() })
+                let mut values = item.values.clone();
+                if !places {
+                    values[5] = weir_model::Value::Null;
+                }
+                Arc::new(Item { id: spread, values, ..(*item).clone() })
             })
             .collect();
         let start = now();

@@ -69,6 +69,8 @@ impl SqliteSink {
         // What is called stored is durable, against a power cut too: NORMAL would lose the last transactions of a log.
         connection.pragma_update(None, "synchronous", "FULL").at("open", path)?;
         connection.pragma_update(None, "cache_size", -32_000).at("open", path)?;
+        // 32 MB of log between checkpoints: a page of the key's index is written many times in that.
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", 8_000, |_| Ok(())).at("open", path)?;
         let schemas: Vec<&ItemSchema> = job.schemas.iter().map(|schema| &**schema).collect();
         let generation = table::prepare(&mut connection, path, &schemas, self.add_columns)?;
         let types = job.schemas.iter().map(|schema| ItemType {
