@@ -3,8 +3,8 @@
 use super::{ROBOTS_BYTES_MAX, RequestRate, TimeOfDay};
 use std::time::Duration;
 
-/// Bytes of one line that are read (Google's limit: eight times the longest URL that browsers took).
-const LINE_BYTES_MAX: usize = 2083 * 8;
+/// Bytes of one line that are read (Google's limit: eight times the longest URL that browsers took, less an end mark).
+const LINE_BYTES_MAX: usize = 2083 * 8 - 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
