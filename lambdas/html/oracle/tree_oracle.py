@@ -6,7 +6,7 @@
     PYTHON oracle/tree_oracle.py mutate DIR... [--count N] [--seed S]
     PYTHON oracle/tree_oracle.py salad [--count N] [--seed S]     random tokens
     PYTHON oracle/tree_oracle.py lines FILE                       one JSON string a line
-    PYTHON oracle/tree_oracle.py freeze FILE [--count N]          writes pages and lxml's dumps: tests/tree_frozen.jsonl
+    PYTHON oracle/tree_oracle.py freeze                           writes tests/tree_frozen.jsonl: made pages and lxml's trees
 
 PYTHON needs lxml 6.1 (libxml2 2.14.6). Prints counts and the first differences; exit code 1 if there are any.
 """
@@ -19,6 +19,8 @@ import sys
 import tempfile
 
 from lxml import etree, html
+
+from tree_made import EDGES, made
 
 HERE = pathlib.Path(__file__).resolve().parent
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
@@ -192,7 +194,7 @@ def main():
     args.add_argument("--count", type=int, default=10000)
     args.add_argument("--seed", type=int, default=1)
     args.add_argument("--dump", default=str(HERE.parent.parent.parent / "target/release/examples/tree_dump"))
-    args = args.parse_args()
+    args = args.parse_intermixed_args()
     rng = random.Random(args.seed)
     if args.what == "files":
         batch, differ, size = [], 0, 0
@@ -208,13 +210,20 @@ def main():
         differ = compare(((f"mutation {i}", mutate(rng, rng.choice(texts))) for i in range(args.count)), args.dump)
     elif args.what == "salad":
         differ = compare(((f"salad {i}", salad(rng)) for i in range(args.count)), args.dump)
+    elif args.what == "lines":
+        differ = compare(((f"line {i + 1}", json.loads(line)) for i, line in enumerate(open(args.where[0]))), args.dump)
     else:
-        lines = [(f"line {i + 1}", json.loads(line)) for i, line in enumerate(open(args.where[0]))]
-        if args.what == "freeze":
-            with open(HERE.parent / "tests/tree_frozen.jsonl", "w") as out:
-                for _, text in lines:
-                    out.write(json.dumps([text, dump(text)], ensure_ascii=False) + "\n")
-        differ = compare(lines, args.dump)
+        pages = [(f"edge {i}", page) for i, page in enumerate(EDGES)]
+        made_pages = [made(rng, i) for i in range(60)]
+        pages += [(f"made {i}", page) for i, page in enumerate(made_pages)]
+        pages += [(f"mutation {i}", mutate(rng, rng.choice(made_pages))) for i in range(240)]
+        pages += [(f"salad {i}", salad(rng)) for i in range(400)]
+        with open(HERE.parent / "tests/tree_frozen.jsonl", "w") as out:
+            version = ".".join(map(str, etree.LIBXML_VERSION))
+            out.write(json.dumps({"lxml": etree.__version__, "libxml2": version, "by": "oracle/tree_oracle.py freeze"}) + "\n")
+            for _, text in pages:
+                out.write(json.dumps([text, dump(text)], ensure_ascii=False) + "\n")
+        differ = compare(pages, args.dump)
     sys.exit(bool(differ))
 
 

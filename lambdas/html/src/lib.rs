@@ -2,6 +2,7 @@
 //! over it. Pure: no clock, no I/O. See `tree` for the layout, `parse` for the rules, `xpath` and `css` for the language.
 
 mod css;
+mod html5;
 mod names;
 pub mod parse;
 pub mod select;

@@ -117,6 +117,13 @@ impl Names {
         &mut self.entries[id.0 as usize]
     }
 
+    /// Lets the next user of the stamps count from 1.
+    pub(crate) fn forget_stamps(&mut self) {
+        for entry in &mut self.entries {
+            entry.stamp = 0;
+        }
+    }
+
     /// Number of distinct names, kinds and seeded ones included.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

@@ -32,6 +32,8 @@ pub(super) struct Reader<'p, 's> {
     pub build: Builder<'p>,
     /// Number of the current start tag, counted over all pages of the parser.
     pub tag: &'p mut u32,
+    /// Where the tag stands that nests too deep; the page's length if none does.
+    pub stopped_at: usize,
 }
 
 impl Reader<'_, '_> {
@@ -61,6 +63,7 @@ impl Reader<'_, '_> {
                 }
             };
             if self.build.stopped {
+                self.stopped_at = tag;
                 break;
             }
             self.check(limits)?;
@@ -192,7 +195,7 @@ impl Reader<'_, '_> {
     /// The attributes from `at` on, and the end of the tag.
     fn attributes(&mut self, mut at: usize) -> (usize, TagEnd) {
         let bytes = self.bytes;
-        *self.tag = self.tag.wrapping_add(1);
+        *self.tag += 1;
         let tag = *self.tag;
         loop {
             match byte_at(bytes, at) {
