@@ -33,6 +33,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes a file with this content, durable, unless the name is taken (`AlreadyExists`): of two at once, one succeeds, and nobody
+    /// ever sees the file without its content. `part` is a name that nobody else uses.
+    fn create_exclusively(&self, part: &str, name: &str, content: &[u8]) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync_dir(&self) -> io::Result<()>;
 }
@@ -119,6 +122,26 @@ impl Disk for RealDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         crash::point("store: remove");
         std::fs::remove_file(self.root.join(name))
+    }
+
+    fn create_exclusively(&self, part: &str, name: &str, content: &[u8]) -> io::Result<()> {
+        let mut file = self.open(part, OpenMode::Create)?;
+        file.write_at(0, content)?;
+        file.sync()?;
+        crash::point("store: link");
+        let linked = std::fs::hard_link(self.root.join(part), self.root.join(name));
+        self.remove(part)?;
+        match linked {
+            Ok(()) => self.sync_dir(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // No links here: exclusive too, but for a moment without content.
+            Err(_) => {
+                let mut file = self.open(name, OpenMode::CreateNew)?;
+                file.write_at(0, content)?;
+                file.sync()?;
+                self.sync_dir()
+            }
+        }
     }
 
     fn sync_dir(&self) -> io::Result<()> {

@@ -40,6 +40,11 @@ pub(crate) fn document_file(name: &str) -> String {
 /// Classifies a name.
 pub(crate) fn kind(name: &str) -> Kind {
     if let Some(whole) = name.strip_suffix(".part") {
+        // Parts of claims have a number of their own, so that two at once do not write into one.
+        let whole = whole
+            .rsplit_once('.')
+            .filter(|(_, own)| own.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(whole, |(whole, _)| whole);
         return if matches!(kind(whole), Kind::Other | Kind::Part) { Kind::Other } else { Kind::Part };
     }
     if name == STATE {
@@ -136,4 +141,30 @@ fn read_state(disk: &dyn Disk) -> Result<u128, StoreError> {
 /// Makes a fresh directory ours.
 pub(crate) fn write_state(disk: &dyn Disk, state_id: u128) -> Result<(), StoreError> {
     document::replace(disk, STATE, &document::encode("state", format!("id={state_id:032x}\n").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_told_from_those_that_are_not_ours() {
+        assert_eq!(kind(&journal(7)), Kind::Journal(7));
+        assert_eq!(kind(&snapshot(GroupSeq(7))), Kind::Snapshot(GroupSeq(7)));
+        assert_eq!(kind(&document_file("a-b.toml")), Kind::Document("a-b.toml".to_owned()));
+        for part in ["journal-00000001.weir.part", "owner-00000001.weir.179.part", "doc-x.weir.part"] {
+            assert_eq!(kind(part), Kind::Part, "{part}");
+        }
+        for other in [
+            "thesis.txt",
+            "thesis.part",
+            "journal-x.weir",
+            "journal-1.txt",
+            "owner-.weir",
+            "sub/",
+            "journal-1.weir.part.part",
+        ] {
+            assert_eq!(kind(other), Kind::Other, "{other}");
+        }
+    }
 }

@@ -142,6 +142,7 @@ pub struct Claim {
     disk: Arc<dyn Disk>,
     me: Owner,
     known: Box<dyn Fn(&Owner) -> Known + Send>,
+    allowed: Vec<String>,
     /// Owner watched for a sign of life: its generation, its bytes, since when.
     watched: Option<(u64, Vec<u8>, Tick)>,
 }
@@ -170,12 +171,19 @@ impl Claim {
     /// A claim with another way of knowing who is alive.
     #[must_use]
     pub fn with_knowledge(disk: Arc<dyn Disk>, me: Owner, known: Box<dyn Fn(&Owner) -> Known + Send>) -> Claim {
-        Claim { disk, me, known, watched: None }
+        Claim { disk, me, known, allowed: Vec::new(), watched: None }
+    }
+
+    /// Names of files and folders that may lie in a fresh directory although they are not ours (see `Options::allowed`).
+    #[must_use]
+    pub fn allowing(mut self, names: Vec<String>) -> Claim {
+        self.allowed = names;
+        self
     }
 
     /// Tries. `Err(Owned)` when the owner lives; a foreign directory is refused and nothing written into it.
     pub fn step(&mut self, now: Tick) -> Result<Claimed, StoreError> {
-        layout::survey(&*self.disk, &[])?;
+        layout::survey(&*self.disk, &self.allowed)?;
         loop {
             let newest = generations(&*self.disk)?.last().copied();
             if let Some(generation) = newest
@@ -225,13 +233,14 @@ impl Claim {
     /// Creates the next generation; `None` when another claim was faster.
     fn take(&mut self, generation: u64, now: Tick) -> Result<Option<Lease>, StoreError> {
         let name = layout::owner(generation);
-        let mut file = match self.disk.open(&name, OpenMode::CreateNew) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
+        let part = format!("{name}.{}{}.part", self.me.since.0, self.me.pid);
+        match self.disk.create_exclusively(&part, &name, &self.me.encode()) {
+            // Another claim was faster, and may have tidied up our part.
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotFound) => {
+                return Ok(None);
+            }
             result => result.at(&*self.disk, &name, "create")?,
-        };
-        file.write_at(0, &self.me.encode()).at(&*self.disk, &name, "write")?;
-        file.sync().at(&*self.disk, &name, "sync")?;
-        self.disk.sync_dir().at(&*self.disk, "", "sync")?;
+        }
         let all = generations(&*self.disk)?;
         if all.last() != Some(&generation) {
             let removed = self.disk.remove(&name);

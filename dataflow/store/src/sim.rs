@@ -317,6 +317,22 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn create_exclusively(&self, _part: &str, name: &str, content: &[u8]) -> io::Result<()> {
+        let mut world = self.world();
+        if let Some(fault) = world.step()? {
+            return Err(fault.error());
+        }
+        if world.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inode = world.inodes.len();
+        world.inodes.push(Inode { now: content.to_vec(), durable: content.to_vec(), pending: Vec::new() });
+        world.names.insert(name.to_owned(), inode);
+        world.pending_names.push(NameChange::Set(name.to_owned(), inode));
+        drop(world);
+        self.sync_dir()
+    }
+
     fn sync_dir(&self) -> io::Result<()> {
         let mut world = self.world();
         if let Some(fault) = world.step()? {

@@ -102,6 +102,22 @@ fn an_owner_file_that_is_torn_is_waited_for_and_then_taken() {
 }
 
 #[test]
+fn on_a_real_disk_a_claim_leaves_one_whole_file_and_takes_over_from_the_dead() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(weir_store::RealDisk::create(dir.path()).unwrap());
+    let claim = |pid, known| Claim::with_knowledge(disk.clone(), owner(pid), Box::new(move |_| known)).step(seconds(0));
+    let mut first = owned(claim(71, Known::Unknown));
+    first.renew(seconds(3)).unwrap();
+    assert_eq!(disk.names().unwrap(), ["owner-00000001.weir"]);
+    assert!(claim(72, Known::Alive).unwrap_err().is_owned());
+    let second = owned(claim(72, Known::Gone));
+    assert_eq!(disk.names().unwrap(), ["owner-00000002.weir"]);
+    assert!(first.renew(seconds(6)).is_err());
+    second.release().unwrap();
+    owned(claim(73, Known::Unknown));
+}
+
+#[test]
 fn a_folder_of_other_files_gets_no_owner_file() {
     let disk = SimDisk::new();
     disk.put("thesis.txt", b"chapter 1".to_vec());
