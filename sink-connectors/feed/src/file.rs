@@ -127,6 +127,9 @@ impl PartFile {
             return Err(not_ours("its end differs"));
         }
         if at == target {
+            if length(&part)?.is_some_and(|len| len > 0) {
+                return Err(not_ours("another job is writing beside it"));
+            }
             write_note(&note, tag)?;
             crash::point("feed: rename back");
             std::fs::rename(target, &part).at("rename", target)?;
