@@ -118,6 +118,8 @@ fn date(text: &str, format: Option<&str>) -> Option<String> {
         Some(format) => jiff::fmt::strtime::parse(format, text).ok()?.to_date().ok()?,
         None => match text.parse::<civil::Date>() {
             Ok(date) => date,
+            // An instant has the date of the place that it was written for.
+            Err(_) if text.parse::<jiff::Timestamp>().is_ok() => text.get(..10)?.parse().ok()?,
             Err(_) => jiff::fmt::rfc2822::parse(text).ok()?.date(),
         },
     };
@@ -225,9 +227,12 @@ mod tests {
 
     #[test]
     fn dates_become_iso_dates() {
-        for (form, format) in
-            [("2025-11-21", None), ("2025-11-21T23:00:00+01:00", None), ("21 Nov 2025", Some("%d %b %Y"))]
-        {
+        for (form, format) in [
+            ("2025-11-21", None),
+            ("2025-11-21T23:00:00-05:00", None),
+            ("2025-11-21T23:00:00Z", None),
+            ("21 Nov 2025", Some("%d %b %Y")),
+        ] {
             assert_eq!(text(form, FieldKind::Date, format), Ok(Value::Str("2025-11-21".into())), "{form}");
         }
         assert_eq!(text("2025-13-21", FieldKind::Date, None), Err("not_a_date"));

@@ -45,7 +45,11 @@ impl Path {
         }
         let full = JsonPath::parse(text).map_err(|error| {
             let offset = text.char_indices().nth(error.position().saturating_sub(1)).map_or(text.len(), |(at, _)| at);
-            (offset, error.message().to_owned())
+            let message = match error.message() {
+                "parser error" => "it cannot be read from here on",
+                message => message,
+            };
+            (offset, message.to_owned())
         })?;
         Ok(Path { steps: walk(text), full })
     }

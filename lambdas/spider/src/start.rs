@@ -141,6 +141,7 @@ impl StartBuilder {
         priority: i16,
         extra: Option<Box<LinkExtra>>,
     ) {
+        let before = doc.count();
         let Some(parts) = parse(doc, text, span) else { return };
         let count = parts.iter().try_fold(1u64, |product, part| product.checked_mul(part.count()));
         let Some((count, total)) = count.and_then(|n| Some((n, self.total.checked_add(n)?))) else {
@@ -151,10 +152,8 @@ impl StartBuilder {
         let mut urls = [String::new(), String::new()];
         pattern.write(0, &mut urls[0]);
         pattern.write(count - 1, &mut urls[1]);
-        for url in &urls {
-            if !check(doc, url, span) {
-                return;
-            }
+        if doc.count() > before || urls.iter().any(|url| !check(doc, url, span)) {
+            return;
         }
         self.total = total;
         self.patterns.push(pattern);

@@ -29,7 +29,7 @@ impl Loader<'_, '_> {
             crate::start::check(self.doc, &url, &text.span);
             url
         });
-        if url.is_none() && !section.has("url") {
+        if url.is_none() && !section.has("url") && !section.has_unknown() {
             self.doc.complain(section.span.clone(), Complaint::new("a contract needs a `url`"));
         }
         let about_items = section.has("items") || section.has("scrapes");
@@ -45,7 +45,7 @@ impl Loader<'_, '_> {
             }
             None => None,
         };
-        if !about_items && !section.has("requests") {
+        if !about_items && !section.has("requests") && !section.has_unknown() {
             let complaint =
                 Complaint::new("a contract that asks for nothing").expected("`items`, `requests` or `scrapes`");
             self.doc.complain(section.span.clone(), complaint);

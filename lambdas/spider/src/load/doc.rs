@@ -64,7 +64,8 @@ impl<'t> Doc<'t> {
     /// Parses the text; mistakes of syntax are complained about and what can be read is returned.
     pub fn parse(&self) -> DeTable<'t> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in errors {
+        // The first is the mistake; what follows it is mostly its echo.
+        if let Some(error) = errors.first() {
             let span = error.span().unwrap_or(0..0);
             let message = error.message().trim_end();
             let (message, expected) = match message.split_once(", expected ") {
@@ -115,6 +116,11 @@ impl<'t> Doc<'t> {
             }
             _ => span.clone(),
         }
+    }
+
+    /// How many mistakes were noted so far.
+    pub fn count(&self) -> usize {
+        self.errors.borrow().len() + self.untold.get()
     }
 
     /// True when something was complained about.

@@ -160,7 +160,7 @@ impl Loader<'_, '_> {
                 let name = TYPES[KINDS.iter().position(|k| *k == kind).unwrap_or(0)];
                 let complaint =
                     Complaint::new(format!("this literal does not convert to `{name}`: {}", misfit.replace('_', " ")))
-                        .expected(format!("a `{name}`"));
+                        .expected(format!("a value of type `{name}`"));
                 self.doc.complain(spot.span(), complaint);
                 Value::Null
             })

@@ -18,6 +18,7 @@ impl Loader<'_, '_> {
     /// Reads all rules.
     pub fn rules(&self, spot: &Spot<'_>) -> Vec<FollowRule> {
         let DeValue::Array(list) = spot.get_ref() else {
+            self.misled.set(true);
             wrong_kind(self.doc, spot, "follow", "[[follow]] tables (with two brackets)", spot.get_ref());
             return Vec::new();
         };

@@ -119,6 +119,9 @@ impl Loader<'_, '_> {
         let mut key = Vec::new();
         for text in section.texts("key") {
             let Some(at) = fields.iter().position(|field| *field.name == *text.value) else {
+                if !section.has("fields") {
+                    continue;
+                }
                 // A field that is declared but wrong has its own complaint.
                 if self.declared(section, text.value) {
                     continue;
@@ -171,7 +174,8 @@ impl Loader<'_, '_> {
                 }
                 None if self.declared(section, source) => {}
                 None => {
-                    let names = self.declared_names(section);
+                    let mut names = self.declared_names(section);
+                    names.retain(|name| *name != &*field.name);
                     let complaint = Complaint::new(format!("`geocode` names no field: `{source}`"))
                         .expected(format!("one of {}", names.join(", ")))
                         .maybe_hint(did_you_mean(source, names.iter().copied()));

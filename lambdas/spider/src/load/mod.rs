@@ -29,6 +29,8 @@ pub(crate) struct Loader<'d, 't> {
     /// Names of the item types, in the order of the file.
     pub items: Vec<String>,
     pub targets: RefCell<Vec<Target>>,
+    /// Some rule could not be read, or named an item that is not there.
+    pub misled: std::cell::Cell<bool>,
     /// Whether a path goes into the page itself.
     pub uses_json: std::cell::Cell<bool>,
     /// JSON documents inside pages, each with the text that makes it the same as another.
@@ -55,6 +57,7 @@ impl Loader<'_, '_> {
     pub fn item(&self, text: &section::Text<'_>) -> Option<usize> {
         let found = self.items.iter().position(|name| name == text.value);
         if found.is_none() {
+            self.misled.set(true);
             let list = if self.items.is_empty() { "an [item.NAME] table".to_owned() } else { self.items.join(", ") };
             let complaint = Complaint::new(format!("there is no item `{}`", text.value))
                 .expected(list)

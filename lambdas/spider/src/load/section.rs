@@ -73,6 +73,11 @@ impl<'a, 't> Section<'a, 't> {
         self.table.contains_key(key)
     }
 
+    /// Whether some key was complained about: then a missing one may be that one, misspelt.
+    pub fn has_unknown(&self) -> bool {
+        self.table.keys().any(|key| !self.language.keys.iter().any(|known| known.name == key.get_ref()))
+    }
+
     /// The place of a key's name, or of the table when it is not there.
     pub fn key_span(&self, key: &str) -> Range<usize> {
         self.table.iter().find(|(k, _)| k.get_ref() == key).map_or(self.span.clone(), |(k, _)| k.span())

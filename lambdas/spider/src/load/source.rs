@@ -29,10 +29,7 @@ impl Loader<'_, '_> {
         match present.as_slice() {
             [one] => Some(one),
             [] => {
-                let later = section.language.later.iter().any(|later| section.has(later.name));
-                let unknown =
-                    section.table.keys().any(|k| !section.language.keys.iter().any(|known| known.name == k.get_ref()));
-                if !optional && !later && !unknown {
+                if !optional && !section.has_unknown() {
                     let complaint = Complaint::new(format!("{what} needs a source"))
                         .expected(format!("one of {}", keys.join(", ")));
                     self.doc.complain(section.span.clone(), complaint);

@@ -72,6 +72,7 @@ fn read(doc: &Doc<'_>, root: &DeTable<'_>) -> Option<Spider> {
         spider_name: name.clone().unwrap_or_default(),
         items: item_table.map_or_else(Vec::new, |table| table.keys().map(|key| key.get_ref().to_string()).collect()),
         targets: RefCell::default(),
+        misled: std::cell::Cell::new(false),
         uses_json: std::cell::Cell::new(false),
         insides: RefCell::default(),
         wanted: RefCell::default(),
@@ -82,7 +83,7 @@ fn read(doc: &Doc<'_>, root: &DeTable<'_>) -> Option<Spider> {
     let mut geocodes = Vec::new();
     let items = items(&loader, item_table, &mut geocodes);
     let rules = section.get("follow").map_or_else(Vec::new, |spot| loader.rules(spot));
-    check_reached(&loader, &section, item_table);
+    check_reached(&loader, item_table);
     let starts = starts(&loader, &section);
     let contracts = section.get("contract").map_or_else(Vec::new, |spot| loader.contracts(spot, &items));
     check_carried(&loader);
@@ -148,12 +149,11 @@ fn items(loader: &Loader<'_, '_>, table: Option<&DeTable<'_>>, geocodes: &mut Ve
 }
 
 /// An item that no page yields is a mistake: most often `parse` or `start_parse` was forgotten.
-fn check_reached(loader: &Loader<'_, '_>, section: &Section<'_, '_>, table: Option<&DeTable<'_>>) {
+fn check_reached(loader: &Loader<'_, '_>, table: Option<&DeTable<'_>>) {
     let targets = loader.targets.borrow();
     for (index, (key, _)) in table.into_iter().flat_map(DeTable::iter).enumerate() {
         let name = key.get_ref();
-        let misnamed = section.has("start_parse") && targets.first().is_some_and(|start| start.parse.is_none());
-        if !targets.iter().any(|target| target.parse == Some(index)) && !misnamed {
+        if !targets.iter().any(|target| target.parse == Some(index)) && !loader.misled.get() {
             let complaint = Complaint::new(format!("no page yields the item `{name}`"))
                 .expected(format!("a [[follow]] rule with parse = \"{name}\", or start_parse = \"{name}\""));
             loader.doc.complain(key.span(), complaint);
@@ -187,8 +187,10 @@ fn starts(loader: &Loader<'_, '_>, section: &Section<'_, '_>) -> StartBuilder {
     let plain = (!headers.is_empty())
         .then(|| Box::new(LinkExtra { method: Method::Get, body: None, headers: headers.clone(), carry: None }));
     let Some(spot) = section.get("start") else {
-        let complaint = Complaint::new("the spider has no start URLs").expected("start = [\"https://...\"]");
-        doc.complain(section.key_span("name"), complaint);
+        if !section.has_unknown() {
+            let complaint = Complaint::new("the spider has no start URLs").expected("start = [\"https://...\"]");
+            doc.complain(section.key_span("name"), complaint);
+        }
         return starts;
     };
     let one;
@@ -298,12 +300,7 @@ fn choice<'a>(section: &Section<'a, '_>, key: &str, known: &[&'static str]) -> O
 
 fn engine(section: &Section<'_, '_>) -> Engine {
     match choice(section, "engine", &["lxml", "html5"]) {
-        Some("html5") => {
-            let complaint =
-                Complaint::new("`engine = \"html5\"` is not supported yet").hint("it comes with the html5 tree");
-            section.complain("engine", complaint);
-            Engine::Html5
-        }
+        Some("html5") => Engine::Html5,
         _ => Engine::Lxml,
     }
 }

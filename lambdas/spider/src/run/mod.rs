@@ -8,7 +8,7 @@ mod links;
 pub(crate) mod request;
 mod values;
 
-use crate::compiled::Scope;
+use crate::compiled::{Engine, Scope};
 use crate::context::{Context, Notes};
 use crate::error::Unreadable;
 use crate::links::Resolver;
@@ -183,7 +183,11 @@ impl Extractor {
         let tree = if docs.page.is_some() {
             None
         } else {
-            Some(parser.parse(page.text).map_err(|error| Unreadable::new(error.to_string()))?)
+            let parsed = match spider.engine {
+                Engine::Lxml => parser.parse(page.text),
+                Engine::Html5 => parser.parse_html5(page.text),
+            };
+            Some(parsed.map_err(|error| Unreadable::new(error.to_string()))?)
         };
         let mut work = Work {
             context: Context {
