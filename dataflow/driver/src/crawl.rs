@@ -116,7 +116,7 @@ struct SpiderStart(Arc<Spider>);
 
 impl StartSource for SpiderStart {
     fn fill(&self, from: u64, count: usize, out: &mut LinkBatch) {
-        self.0.start_urls().fill(from, count, out);
+        self.0.start_urls().fill(from..from + count as u64, out);
     }
 }
 
@@ -435,8 +435,8 @@ impl Driver {
             .into_iter()
             .filter(|chunk| chunk.live > 0)
             .map(|chunk| {
-                let start = u64::from(chunk.id.chunk) * weir_frontier::CHUNK_BYTES;
-                (chunk.id.lane, start..start + weir_frontier::CHUNK_BYTES)
+                let start = u64::from(chunk.id.chunk) * weir_frontier::address::CHUNK_BYTES;
+                (chunk.id.lane, start..start + weir_frontier::address::CHUNK_BYTES)
             })
             .collect();
         let mut bytes = 0;

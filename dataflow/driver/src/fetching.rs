@@ -30,10 +30,21 @@ pub fn parts(settings: &Settings, spider: &Spider) -> (Arc<FetchSettings>, Arc<G
 /// Hosts that the operator's own start URLs name: only these may be on loopback or private addresses.
 #[must_use]
 pub fn start_hosts(spider: &Spider) -> Vec<String> {
-    let mut hosts: Vec<String> = spider.start_hosts();
-    hosts.sort_unstable();
-    hosts.dedup();
-    hosts
+    let mut hosts = std::collections::BTreeSet::new();
+    for start in spider.start_urls().iter() {
+        let rest = start.url.split_once("://").map_or(start.url.as_str(), |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        // A port is behind the last colon, unless that is inside the brackets of an IPv6 address.
+        let host = match host.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => host,
+        };
+        if !hosts.contains(host) {
+            hosts.insert(host.to_owned());
+        }
+    }
+    hosts.into_iter().collect()
 }
 
 /// This machine's name, for `value = "server"`.

@@ -56,20 +56,17 @@ fn problems(spider: &Spider, contract: &Contract, fetched: &Fetched) -> Vec<Stri
         Fetched::Nothing(reason) => return vec![format!("the page was not fetched: {reason}")],
     };
     let mut problems = Vec::new();
-    check_count(&mut problems, "items", contract.items.as_ref(), report.items.len());
-    check_count(&mut problems, "requests", contract.requests.as_ref(), report.links.len());
+    check_count(&mut problems, "items", contract.items, report.items.len());
+    check_count(&mut problems, "requests", contract.requests, report.links.len());
     for name in &contract.scrapes {
         check_field(&mut problems, spider, report, name);
     }
     problems
 }
 
-fn check_count(problems: &mut Vec<String>, what: &str, bounds: Option<&Bounds>, found: usize) {
+fn check_count(problems: &mut Vec<String>, what: &str, bounds: Option<Bounds>, found: usize) {
     let Some(bounds) = bounds else { return };
-    let found = found as u64;
-    let too_few = bounds.min.is_some_and(|min| found < min);
-    let too_many = bounds.max.is_some_and(|max| found > max);
-    if too_few || too_many {
+    if !bounds.hold(u32::try_from(found).unwrap_or(u32::MAX)) {
         problems.push(format!("{found} {what}, expected {bounds}"));
     }
 }

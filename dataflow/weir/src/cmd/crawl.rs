@@ -154,29 +154,36 @@ fn start_log(level: LogLevel) {
 
 fn open_sink(url: &str, existing: Existing) -> anyhow::Result<Box<dyn Sink>> {
     Ok(match SinkUrl::parse(url).map_err(|error| Usage(error.to_string()))? {
-        SinkUrl::Sqlite { path, add_columns } => Box::new(weir_sqlite::SqliteSink::new(path, add_columns)),
+        SinkUrl::Sqlite { path, add_columns: true } => Box::new(weir_sqlite::SqliteSink::new(path).with_new_columns()),
+        SinkUrl::Sqlite { path, add_columns: false } => Box::new(weir_sqlite::SqliteSink::new(path)),
         SinkUrl::Feed { path, format } => {
             let existing = match existing {
                 Existing { overwrite: true, .. } => weir_feed::Existing::Overwrite,
                 Existing { append: true, .. } => weir_feed::Existing::Append,
                 _ => weir_feed::Existing::Refuse,
             };
-            Box::new(weir_feed::FeedSink::new(path, format, existing))
+            Box::new(weir_feed::FeedSink::new(path, format).with_existing(existing))
         }
     })
 }
 
+/// The policy file; without one, the default law that `profile` names.
 fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> {
-    let broad = profile == Profile::Broad;
-    let Some(path) = path else { return Ok(Policy::with_profile(broad)) };
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Usage(format!("--policy {name}: cannot be read: {error}")))?;
-    Ok(Policy::parse(&name, &text, broad).map_err(|error| Usage(error.to_string()))?)
+    let (text, name) = match path {
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path);
+            (text.map_err(|error| Usage(format!("--policy {name}: cannot be read: {error}")))?, name)
+        }
+        None if profile == Profile::Broad => ("profile = \"broad\"".to_owned(), "profile".to_owned()),
+        None => return Ok(Policy::default()),
+    };
+    Ok(Policy::parse(&text, &name).map_err(|error| Usage(error.to_string()))?)
 }
 
 /// Outside loopback a crawler says who it is and how it can be reached.
 fn require_agent(settings: &Settings, spider: &Spider) -> anyhow::Result<()> {
-    let outside = spider.start_hosts().into_iter().find(|host| !is_loopback(host));
+    let outside = weir_driver::fetching::start_hosts(spider).into_iter().find(|host| !is_loopback(host));
     let Some(host) = outside else { return Ok(()) };
     match settings.user_agent.as_deref() {
         Some(agent) if agent.contains('@') || agent.contains("://") => Ok(()),
