@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use weir_connector::{ErrorClass, JobInfo, Sink, SinkKind, SinkMark};
+use weir_frontier::retry::RetryPolicy;
 use weir_frontier::{Addr, FrontierConfig, JobSpec, LogLine};
 use weir_model::{Clock, LinkBatch, Outcome, ReceiptId, Report, SinkId, Tick, crash};
 use weir_spider::Spider;
@@ -259,10 +260,17 @@ fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> JobRun {
         redirects_max: if settings.redirect_enabled { settings.redirect_max } else { 0 },
         obey_robots: settings.robots,
         agent: agent.split(['/', ' ']).next().unwrap_or("weir").to_owned(),
-        targets: spider.targets().iter().map(|target| target.name.clone()).collect(),
+        retry: RetryPolicy {
+            enabled: settings.retry_enabled,
+            max_retry_times: settings.retry_times,
+            ..RetryPolicy::default()
+        },
+        // Start pages have no name: a page that is a start page and found again without `parse` is one page.
+        targets: std::iter::once(String::new())
+            .chain(spider.targets().iter().skip(1).map(|target| target.name.clone()))
+            .collect(),
         concurrency_per_domain: settings.concurrency_per_domain,
         pages_per_domain_max: settings.pages_per_domain_max,
-        ..JobSpec::default()
     };
     let stops = [
         settings.stop_items.map(StopRule::Items),

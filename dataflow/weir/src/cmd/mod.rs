@@ -47,6 +47,12 @@ pub fn settings(spider_path: &Path, spider: &Spider, assignments: &[String]) -> 
         let table: toml::Table = text.parse().map_err(|error| Usage(format!("{place}: {error}")))?;
         settings.apply_table(&table, &place).map_err(|error| Usage(error.to_string()))?;
     }
+    // What the spider file says at its top level counts like its [settings].
+    settings.order = match spider.order() {
+        weir_spider::Order::Lifo => settings.order,
+        weir_spider::Order::Fifo => weir_driver::Order::Fifo,
+    };
+    settings.depth_max = spider.depth_max().or(settings.depth_max);
     let place = format!("{}: [settings]", spider_path.display());
     settings.apply_table(spider.settings(), &place).map_err(|error| Usage(error.to_string()))?;
     for assignment in assignments {
