@@ -10,8 +10,11 @@ use weir_model::JobId;
 const ROUNDS: usize = 200;
 const URLS: usize = 5_000;
 
+/// A name, and the URL with a number.
+type Kind = (&'static str, fn(usize) -> String);
+
 fn main() {
-    let kinds: [(&str, fn(usize) -> String); 7] = [
+    let kinds: [Kind; 7] = [
         ("listing on loopback", |n| format!("http://localhost:9312/properties/property_{n:06}.html")),
         ("ordinary https", |n| format!("https://www.example.co.uk/en/houses/{n}/three-bedrooms-in-town")),
         ("another host each time", |n| format!("https://shop{n}.example{}.com/item/{n}", n % 977)),

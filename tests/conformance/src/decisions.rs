@@ -104,3 +104,80 @@ pub fn apply(decisions: &[&Decision], counted: &[&Case]) -> (Vec<bool>, Vec<Stri
     }
     (decided, problems)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn cases(count: usize) -> Vec<Case> {
+        (0..count)
+            .map(|at| Case {
+                number: at + 1,
+                value: json!({ "source": format!("test_{at}"), "input": format!("in {at}") }),
+            })
+            .collect()
+    }
+
+    fn decision(source: Option<&str>, input: Option<&str>) -> Decision {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let entry = Entry {
+            file: "urls.jsonl".into(),
+            source: text(source),
+            input: text(input),
+            does: "x".into(),
+            why: "y".into(),
+        };
+        compile(entry).expect("a good decision")
+    }
+
+    #[test]
+    fn a_decision_covers_what_its_patterns_name() {
+        let cases = cases(100);
+        let cases: Vec<&Case> = cases.iter().collect();
+        let both = decision(Some("_1"), Some("^in 10$"));
+        let (decided, problems) = apply(&[&both], &cases);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(decided.iter().filter(|d| **d).count(), 1);
+        assert!(decided[10]);
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_a_problem() {
+        let cases = cases(100);
+        let cases: Vec<&Case> = cases.iter().collect();
+        let (_, problems) = apply(&[&decision(Some("gone"), None)], &cases);
+        assert!(problems[0].contains("matches no counted line"), "{problems:?}");
+    }
+
+    #[test]
+    fn decisions_cover_at_most_two_percent_of_a_file() {
+        let cases = cases(100);
+        let cases: Vec<&Case> = cases.iter().collect();
+        let two = decision(Some("_9[01]$"), None);
+        assert!(apply(&[&two], &cases).1.is_empty());
+        let (_, problems) = apply(&[&two, &decision(Some("_92$"), None)], &cases);
+        assert!(problems[0].contains("match 3 of 100"), "{problems:?}");
+        assert!(!apply(&[&decision(Some("."), None)], &cases[..1]).1.is_empty(), "never a whole file");
+    }
+
+    #[test]
+    fn a_decision_without_pattern_or_reason_is_refused() {
+        let entry = |source: Option<&str>, why: &str| Entry {
+            file: "f".into(),
+            source: source.map(str::to_owned),
+            input: None,
+            does: "x".into(),
+            why: why.into(),
+        };
+        assert!(compile(entry(None, "y")).is_err());
+        assert!(compile(entry(Some("a"), " ")).is_err());
+        assert!(compile(entry(Some("("), "y")).is_err());
+    }
+
+    #[test]
+    fn the_decisions_of_this_repository_are_well_formed() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/decisions.toml"));
+        assert!(!read(path).expect("a readable file").is_empty());
+    }
+}

@@ -141,3 +141,59 @@ fn write_failures(folder: &Path, name: &str, failed: &[Value]) -> anyhow::Result
     let text: String = failed.iter().map(|value| format!("{value}\n")).collect();
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_on(name: &str, lines: &str, decisions: &str) -> (bool, Option<String>) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("data")).expect("a folder");
+        fs::write(at("data").join(name), lines).expect("a file");
+        fs::write(at("decisions.toml"), decisions).expect("a file");
+        let good = run(&at("data"), &at("decisions.toml"), &at("out")).expect("a run");
+        (good, fs::read_to_string(at("out").join(name)).ok())
+    }
+
+    const RIGHT: &str = r#"{"op": "is_url", "input": "http://a", "result": true, "source": "s1"}"#;
+    const WRONG: &str = r#"{"op": "is_url", "input": "http://a", "result": false, "source": "s2"}"#;
+
+    #[test]
+    fn a_failing_line_is_written_with_what_was_got() {
+        let (good, failures) = run_on("urls.jsonl", &format!("{RIGHT}\n{WRONG}\n"), "");
+        assert!(!good);
+        let failures = failures.expect("a file of failures");
+        assert!(failures.contains("\"line\":2") && failures.contains("\"got\":true"), "{failures}");
+        assert_eq!(run_on("urls.jsonl", RIGHT, ""), (true, None));
+    }
+
+    #[test]
+    fn a_decision_explains_a_failing_line() {
+        let lines = format!("{}{WRONG}\n", format!("{RIGHT}\n").repeat(60));
+        let decision = "[[decision]]\nfile = \"urls.jsonl\"\nsource = \"s2\"\ndoes = \"x\"\nwhy = \"y\"\n";
+        assert_eq!(run_on("urls.jsonl", &lines, decision), (true, None));
+        assert!(!run_on("urls.jsonl", &format!("{RIGHT}\n"), decision).0, "a decision about nothing fails");
+        assert!(run_on("robots.jsonl", "", decision).0, "a decision about another file does not count");
+    }
+
+    #[test]
+    fn what_is_not_portable_is_read_and_not_counted() {
+        let line = WRONG.replace("}", ", \"portable\": false}");
+        assert_eq!(run_on("urls.jsonl", &line, ""), (true, None));
+        assert_eq!(run_on("poems.jsonl", "{}", ""), (true, None));
+    }
+
+    #[test]
+    fn fingerprints_are_equal_exactly_when_theirs_are() {
+        let line = |url: &str, fingerprint: &str| {
+            format!(
+                r#"{{"op": "request_fingerprint", "request": {{"url": "{url}", "method": "GET"}}, "fingerprint": "{fingerprint}"}}"#
+            )
+        };
+        let same = format!("{}\n{}\n", line("http://a/?b=1&a=2", "f"), line("http://a/?a=2&b=1", "f"));
+        assert!(run_on("urls.jsonl", &same, "").0);
+        let (good, failures) = run_on("urls.jsonl", &same.replacen("\"f\"", "\"g\"", 1), "");
+        assert!(!good && failures.is_some_and(|text| text.lines().count() == 2));
+    }
+}

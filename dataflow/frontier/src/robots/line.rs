@@ -71,9 +71,11 @@ pub(super) fn key_and_value(line: &[u8]) -> Option<(Key, &[u8])> {
     let (name, value) = (line[..colon].trim_ascii(), &line[colon + 1..]);
     // `Sitemap https://example.com/`: the colon is the value's.
     let inner_space = name.iter().any(u8::is_ascii_whitespace);
-    if inner_space && !value.first().is_none_or(u8::is_ascii_whitespace) && !is_two_words(name) {
-        if let found @ Some(_) = without_colon(line, false) {
-            return found;
+    let bare_value = !value.first().is_none_or(u8::is_ascii_whitespace);
+    if inner_space && bare_value && !is_two_words(name) {
+        let second_chance = without_colon(line, false);
+        if second_chance.is_some() {
+            return second_chance;
         }
     }
     Some((key_of(name)?, value.trim_ascii()))

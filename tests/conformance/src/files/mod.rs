@@ -1,7 +1,10 @@
 //! The formats that are known, one module each.
 
+mod feeds;
+mod httpcompression;
 mod retry;
 mod robots;
+mod selectors;
 mod urls;
 
 use crate::case::{Case, Checked};
@@ -26,6 +29,9 @@ pub fn checker(name: &str) -> Option<Box<dyn Checker>> {
         "urls.jsonl" => Box::new(urls::Urls::default()),
         "robots.jsonl" | "robots_real.jsonl" => Box::new(robots::RobotsFile),
         "retry.jsonl" => Box::new(retry::Retry),
+        "selectors.jsonl" => Box::new(selectors::Selectors::default()),
+        "httpcompression.jsonl" => Box::new(httpcompression::HttpCompression),
+        "feeds/exporters.jsonl" | "exporters.jsonl" => Box::new(feeds::Feeds),
         _ => return None,
     })
 }
