@@ -6,39 +6,7 @@ use common::{extract, field, load, page};
 use weir_model::{FieldKind, TargetId, Value};
 use weir_spider::Extractor;
 
-const SPIDER: &str = r#"
-name = "properties"
-allowed_domains = ["localhost"]
-start = ["${base}/properties/index_{00000..01666}.html"]
-
-[args]
-base = "http://localhost:9312"              # -a base=... overrides it
-
-[[follow]]                                  # horizontal: index to index
-xpath = '//*[contains(@class,"next")]//@href'
-
-[[follow]]                                  # vertical: index to listing
-xpath = '//*[@itemprop="url"]/@href'
-parse = "property"
-
-[item.property]
-key = "url"                                 # what identifies a listing across crawls
-
-[item.property.fields]
-title       = { xpath = '//*[@itemprop="name"][1]/text()', map = ["trim", "title_case"] }
-price       = { xpath = '//*[@itemprop="price"][1]/text()', regex = '[,.0-9]+', map = [{ remove = "," }], type = "float" }
-description = { xpath = '//*[@itemprop="description"][1]/text()', map = ["trim"], join = " " }
-address     = { xpath = '//*[@itemtype="http://schema.org/Place"][1]/text()', map = ["trim"] }
-image_urls  = { xpath = '//*[@itemprop="image"][1]/@src', map = ["absolute_url"], many = true }
-location    = { geocode = "address", type = "geo_point" }
-url         = { value = "response.url" }
-date        = { value = "now" }
-
-[[contract]]
-url = "${base}/properties/property_000000.html"
-items = 1
-scrapes = ["title", "price", "description", "address", "image_urls", "url", "date"]
-"#;
+const SPIDER: &str = include_str!("properties.toml");
 
 const LISTING: &str = r#"<!DOCTYPE html><html><head><title>x</title></head><body>
 <div itemscope itemtype="http://schema.org/Product">
