@@ -50,7 +50,7 @@ pub struct RetryPolicy {
     pub enabled: bool,
     /// Attempts after the first.
     pub max_retry_times: u8,
-    /// Statuses that are retried, sorted.
+    /// Statuses that are retried.
     pub statuses: Box<[u16]>,
     /// Failures that are retried.
     pub failures: Box<[FailureClass]>,

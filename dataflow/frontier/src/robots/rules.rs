@@ -76,10 +76,19 @@ impl AgentRules {
         let mut start = 0;
         for rule in &self.rules {
             let end = rule.end as usize;
-            if matches(&self.text[start..end], rule.anchored, path) {
+            let text = &self.text[start..end];
+            start = end;
+            // Most rules fail in the letter after the slash: the cheapest question first.
+            if let ([_, wanted, ..], [_, found, ..]) = (text, path)
+                && wanted != found
+                && *wanted != b'*'
+                && text[0] != b'*'
+            {
+                continue;
+            }
+            if matches(text, rule.anchored, path) {
                 return rule.allow;
             }
-            start = end;
         }
         true
     }
