@@ -1,0 +1,105 @@
+//! Killed, interrupted, stopped: the same command goes on, and the end is the same.
+
+use std::time::{Duration, Instant};
+use weir_e2e::{Stand, compare, compare_rows, example, expected, run, start};
+
+fn judge(stand: &Stand) -> anyhow::Result<()> {
+    let expected = expected(&stand.site, &stand.base());
+    compare(&stand.feed()?, &expected)?;
+    compare_rows(&stand.rows()?, &expected)
+}
+
+/// Waits for a condition of the outside, with a bound; the condition is looked at, not slept for.
+#[allow(clippy::disallowed_methods, reason = "a test that watches another process needs a clock")]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "waited too long for {what}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn kill_9_at_several_moments_then_the_same_command_ends_as_if_nothing_had_happened() -> anyhow::Result<()> {
+    let stand = Stand::new(60);
+    for requests in [1, 40, 200, 700, 1200] {
+        let mut child = start(&mut stand.crawl(example("properties-next.toml")));
+        let before = stand.site.log().len();
+        until("the site to be asked", || {
+            stand.site.log().len() >= before.max(requests) || child.0.try_wait().is_ok_and(|status| status.is_some())
+        });
+        child.signal("-KILL")?;
+        child.0.wait()?;
+    }
+    run(&mut stand.crawl(example("properties-next.toml")), 0)?;
+    judge(&stand)
+}
+
+#[test]
+fn ctrl_c_drains_what_is_under_way_and_says_how_to_go_on() -> anyhow::Result<()> {
+    let stand = Stand::new(60);
+    let child = start(&mut stand.crawl(example("properties-next.toml")));
+    until("the site to be asked", || stand.site.log().len() > 50);
+    child.signal("-INT")?;
+    let mut child = child;
+    let status = child.0.wait()?;
+    assert_eq!(status.code(), Some(130), "interrupted");
+    assert!(stand.path("items.jsonl.part").exists(), "the feed waits for the rest");
+    let asked = stand.site.log().len();
+    assert!(asked < 1800, "stopped before the end: {asked}");
+    run(&mut stand.crawl(example("properties-next.toml")), 0)?;
+    judge(&stand)?;
+    let pages = stand.site.log().iter().filter(|entry| entry.path.contains("/property_")).count();
+    assert_eq!(pages, 1800, "what was drained is not asked for again");
+    Ok(())
+}
+
+#[test]
+fn a_stop_condition_ends_the_job_with_its_outcome() -> anyhow::Result<()> {
+    for (setting, outcome) in [
+        ("stop.items=90", "closespider_itemcount"),
+        ("CLOSESPIDER_PAGECOUNT=50", "closespider_pagecount"),
+    ] {
+        let stand = Stand::new(60);
+        let output = run(stand.crawl(example("properties-next.toml")).args(["-s", setting, "--json"]), 3)?;
+        let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!(stats["outcome"], outcome);
+        let feed = stand.feed()?;
+        assert!(feed.len() >= 20 && feed.len() < 1800, "graceful: what was under way is finished: {}", feed.len());
+        let expected = expected(&stand.site, &stand.base());
+        assert!(feed.keys().all(|url| expected.contains_key(url)));
+    }
+    Ok(())
+}
+
+#[test]
+fn errors_and_seconds_stop_a_job_as_well() -> anyhow::Result<()> {
+    let stand = Stand::new(2);
+    let spider = stand.write(
+        "errors.toml",
+        "name = \"errors\"\nstart = [\"${base}/hostile/status/{500..560}\"]\n[args]\nbase = \"http://localhost:1\"\n[settings]\n\"retry.enabled\" = false\n[item.x]\nfields = { url = { value = \"response.url\" } }\n",
+    );
+    let output = run(stand.crawl(&spider).args(["-s", "stop.errors=5", "--json"]), 3)?;
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(stats["outcome"], "closespider_errorcount", "{stats:#}");
+    let policy = stand.write("slow.toml", "[default]\nhits = 1\nwindow = \"30s\"\n");
+    let mut command = stand.crawl(example("properties-next.toml"));
+    command.args(["-s", "stop.seconds=300ms", "--json", "--policy"]).arg(policy);
+    let output = run(&mut command, 3)?;
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(stats["outcome"], "closespider_timeout", "{stats:#}");
+    Ok(())
+}
+
+#[test]
+fn a_second_crawl_on_a_state_in_use_is_refused_by_name() -> anyhow::Result<()> {
+    let stand = Stand::new(2);
+    let policy = stand.write("slow.toml", "[default]\nhits = 1\nwindow = \"60s\"\n");
+    let mut command = stand.crawl(example("properties-next.toml"));
+    let _first = start(command.arg("--policy").arg(&policy));
+    until("the first crawl to ask the site", || !stand.site.log().is_empty());
+    let output = run(&mut stand.crawl(example("properties-next.toml")), 4)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("state"), "{said}");
+    Ok(())
+}
