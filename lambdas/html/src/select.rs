@@ -228,7 +228,13 @@ impl Evaluator {
         body: impl FnOnce(&mut Run<'e, '_>, u32, Context) -> R,
     ) -> Result<R, BudgetExceeded> {
         self.names.clear();
-        self.names.extend(program.plan.names.iter().map(|name| tree.find_name(name).map_or(MISSING, |id| id.0)));
+        self.names.extend(
+            program
+                .plan
+                .names
+                .iter()
+                .map(|name| name.id.unwrap_or_else(|| tree.find_name(&name.text).map_or(MISSING, |id| id.0))),
+        );
         self.scratch.made.clear();
         let mut run = Run {
             plan: &program.plan,

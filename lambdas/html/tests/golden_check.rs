@@ -10,7 +10,8 @@ use weir_html::select::{Constant, Evaluator, Hit, Program};
 
 /// What differs by decision: regular expressions run in linear time, so look-around and back-references are refused; and
 /// they fold case as Unicode's simple folding does, to which a dotted capital I is no i.
-const DECISIONS: [&str; 3] = ["re:test('ab', 'a(?=b)')", "re:replace('aa', '(a)\\1', '', 'x')", "re:test('İ', 'i', 'i')"];
+const DECISIONS: [&str; 3] =
+    ["re:test('ab', 'a(?=b)')", "re:replace('aa', '(a)\\1', '', 'x')", "re:test('İ', 'i', 'i')"];
 
 fn compile(case: &Json) -> Result<Program, String> {
     let expr = case["expr"].as_str().unwrap();
@@ -66,7 +67,9 @@ fn every_line_of_the_golden_file_is_answered_as_parsel_answers_it() {
         cases += 1;
         let got = answer(&mut evaluator, &line, &pages[page]);
         let right = match (&line["results"], &got) {
-            (Json::Array(wanted), Ok(got)) => wanted.iter().map(|w| w.as_str().unwrap()).eq(got.iter().map(String::as_str)),
+            (Json::Array(wanted), Ok(got)) => {
+                wanted.iter().map(|w| w.as_str().unwrap()).eq(got.iter().map(String::as_str))
+            }
             (Json::Null, Err(_)) => line["error"] == true,
             _ => false,
         };

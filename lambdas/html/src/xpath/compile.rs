@@ -1,7 +1,7 @@
 //! `ast` to `plan`: numbers names and texts, fuses steps, sorts predicates into those that need positions and those that
 //! do not, and turns the common questions about attributes into comparisons of bytes.
 
-use memchr::memmem::Finder;
+use std::sync::OnceLock;
 
 use super::ast::{Axis, Comparison, Expr, Path, Start, Step, Test, Type};
 use super::error::SelectorError;
@@ -9,6 +9,8 @@ use super::functions::Function;
 use super::pattern::{Pattern, Template};
 use super::plan::*;
 use super::simplify::{attribute_test, shape, uses_position};
+use crate::names::Names;
+use crate::tree::NameId;
 
 /// Predicates that count, at one step without `last()`: the evaluator keeps this many counters.
 pub(crate) const COUNTERS_MAX: usize = 4;
@@ -37,6 +39,12 @@ pub(crate) fn compile(expr: &Expr) -> Result<Plan, SelectorError> {
     Ok(compiler.plan)
 }
 
+/// The id that a name has on every page, because every table of names begins with it.
+fn fixed(name: &str) -> Option<NameId> {
+    static BEGINNING: OnceLock<Names> = OnceLock::new();
+    BEGINNING.get_or_init(Names::default).find(name)
+}
+
 pub(super) struct Compiler {
     plan: Plan,
 }
@@ -52,9 +60,9 @@ impl Compiler {
     }
 
     pub(super) fn name(&mut self, name: &str) -> NameSlot {
-        let known = self.plan.names.iter().position(|n| &**n == name);
+        let known = self.plan.names.iter().position(|n| &*n.text == name);
         id(known.unwrap_or_else(|| {
-            self.plan.names.push(name.into());
+            self.plan.names.push(Name { text: name.into(), id: fixed(name).map(|id| id.0) });
             self.plan.names.len() - 1
         }))
     }
@@ -62,7 +70,7 @@ impl Compiler {
     pub(super) fn text(&mut self, text: &str) -> TextId {
         let known = self.plan.texts.iter().position(|n| &*n.text == text);
         id(known.unwrap_or_else(|| {
-            self.plan.texts.push(Needle { text: text.into(), finder: Finder::new(text).into_owned() });
+            self.plan.texts.push(Needle::new(text));
             self.plan.texts.len() - 1
         }))
     }

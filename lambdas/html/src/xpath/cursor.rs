@@ -3,7 +3,7 @@
 
 use super::ast::Axis;
 use super::hit::Hit;
-use super::plan::{TestPlan, Walk};
+use super::plan::{Name, TestPlan, Walk};
 use crate::tree::{AttrId, Kind, NameId, NodeId, Tree};
 
 /// What a name or kind must be on this page.
@@ -24,10 +24,10 @@ pub(crate) const MISSING: u32 = u32::MAX;
 
 impl Match {
     /// A test along an axis; `names` are the plan's names as this page numbers them.
-    pub(crate) fn new(walk: Walk, test: TestPlan, names: &[u32], known: &[Box<str>]) -> Match {
+    pub(crate) fn new(walk: Walk, test: TestPlan, names: &[u32], known: &[Name]) -> Match {
         match (walk, test) {
             (_, TestPlan::Node) => Match::Any,
-            (Walk::Along(Axis::Namespace), TestPlan::Name(slot)) if &*known[slot as usize] == "xml" => Match::Any,
+            (Walk::Along(Axis::Namespace), TestPlan::Name(slot)) if &*known[slot as usize].text == "xml" => Match::Any,
             (Walk::Along(Axis::Namespace | Axis::Attribute) | Walk::AttributesBelow, TestPlan::Any) => Match::Any,
             (Walk::Along(Axis::Namespace), _) => Match::Never,
             (_, TestPlan::Name(slot)) => match names[slot as usize] {
@@ -222,9 +222,14 @@ impl Cursor {
 
 /// The place of `id` in a stretch of the column of names: eight at a time, so that the compiler may compare them at once.
 #[inline]
-fn find_id(window: &[NameId], id: u32) -> Option<usize> {
-    let mut chunks = window.chunks_exact(8);
-    let mut offset = 0;
+pub(crate) fn find_id(window: &[NameId], id: u32) -> Option<usize> {
+    // Text stands beside every other node: look at the nearest first.
+    let near = window.len().min(4);
+    if let Some(at) = window[..near].iter().position(|name| name.0 == id) {
+        return Some(at);
+    }
+    let mut chunks = window[near..].chunks_exact(8);
+    let mut offset = near;
     for chunk in &mut chunks {
         let mut any = false;
         for name in chunk {

@@ -6,12 +6,12 @@ use std::borrow::Cow;
 
 use super::ast::{Axis, Comparison};
 use super::compile::COUNTERS_MAX;
-use super::cursor::{Cursor, Match};
+use super::cursor::{Cursor, Match, find_id};
 use super::hit::Hit;
 use super::number;
 use super::plan::{PathPlan, Predicate, Run as Slice, StartPlan, StepPlan, Walk};
-use super::run::{Context, Run, in_document_order};
-use crate::tree::NameId;
+use super::run::{Context, Counts, Run, in_document_order};
+use crate::tree::{NameId, NodeId};
 
 /// What a depth-first walk looks for.
 pub(crate) enum Goal<'g> {
@@ -78,26 +78,43 @@ impl<'e> Run<'e, '_> {
         if test == Match::Never {
             return;
         }
-        let downward = matches!(
-            step.walk,
-            Walk::Along(Axis::Descendant | Axis::DescendantOrSelf) | Walk::AttributesBelow | Walk::ChildrenBelow
-        );
-        if downward && (!step.positional || step.walk == Walk::ChildrenBelow) {
-            let mut counts = self.scratch.counts.pop().unwrap_or_default();
-            if step.positional {
-                counts.generation = counts.generation.wrapping_add(1);
-                if counts.generation == 0 || counts.of.len() < self.tree.len() as usize {
-                    counts.of.clear();
-                    counts.of.resize(self.tree.len() as usize, (0, 0));
-                    counts.generation = 1;
-                    self.steps_left -= i64::from(self.tree.len()) >> 4;
-                }
+        let walk = match step.walk {
+            Walk::Along(Axis::Descendant | Axis::DescendantOrSelf) | Walk::AttributesBelow if step.positional => None,
+            Walk::Along(Axis::Descendant | Axis::DescendantOrSelf) | Walk::AttributesBelow | Walk::ChildrenBelow => {
+                Some(step.walk)
             }
-            let mut covered = 0;
-            for &hit in from {
-                let node = hit.node().0;
+            _ => None,
+        };
+        if walk.is_some() {
+            self.step_down(step, test, from, out, limit);
+        } else {
+            let ordered = from.len() == 1 && matches!(step.walk, Walk::Along(axis) if !axis.is_reverse());
+            let enough = if ordered { limit } else { usize::MAX };
+            match (step.walk, test) {
+                (Walk::Along(Axis::Attribute), Match::Id(id)) if step.predicates.is_empty() => {
+                    let attributes = from.iter().filter_map(|&hit| {
+                        self.attribute(id, hit).map(|attribute| Hit::of_attribute(hit.node(), attribute))
+                    });
+                    out.extend(attributes);
+                    self.steps_left -= 2 * from.len() as i64;
+                }
+                (Walk::Along(Axis::Child), _) if !step.positional && enough == usize::MAX => {
+                    self.children(step, test, from, out);
+                }
+                _ => from.iter().for_each(|&hit| self.step_from_one(step, test, hit, out, enough)),
+            }
+        }
+        in_document_order(out);
+    }
+
+    /// Into the depth: whatever was below an earlier node is not walked again.
+    fn step_down(&mut self, step: StepPlan, test: Match, from: &[Hit], out: &mut Vec<Hit>, limit: usize) {
+        let mut counts = if step.positional { self.new_counts() } else { Counts::default() };
+        let mut covered = 0;
+        for &hit in from {
+            if !hit.is_node() || hit.made_index().is_some() || step.walk == Walk::AttributesBelow {
                 if hit.is_node() && hit.made_index().is_none() {
-                    if node < covered {
+                    if hit.node().0 < covered {
                         continue;
                     }
                     covered = self.tree.end(hit.node());
@@ -106,24 +123,78 @@ impl<'e> Run<'e, '_> {
                 while out.len() < limit
                     && let Some(found) = cursor.next(self.tree, test, &mut self.steps_left)
                 {
-                    let kept = match step.positional {
-                        false => self.plain(step.predicates, found),
-                        true => self.counted_by_parent(step.predicates, found, &mut counts),
-                    };
-                    if kept {
+                    if self.plain(step.predicates, found) {
                         out.push(found);
                     }
                 }
+                continue;
             }
-            self.scratch.counts.push(counts);
-        } else {
-            let ordered = from.len() == 1 && matches!(step.walk, Walk::Along(axis) if !axis.is_reverse());
-            let enough = if ordered { limit } else { usize::MAX };
-            for &hit in from {
-                self.step_from_one(step, test, hit, out, enough);
+            let node = hit.node().0;
+            if node < covered {
+                continue;
+            }
+            covered = self.tree.end(hit.node());
+            let mut at = if step.walk == Walk::Along(Axis::DescendantOrSelf) { node } else { node + 1 };
+            // What is looked at is paid in advance, what passes the test when it does.
+            self.steps_left -= 1 + (i64::from(covered - at) >> 3);
+            let names = &self.tree.name_ids()[..covered as usize];
+            while out.len() < limit && self.steps_left >= 0 {
+                let window = &names[at as usize..];
+                let offset = match test {
+                    Match::Id(id) => find_id(window, id),
+                    _ => window.iter().position(|&name| test.takes(name)),
+                };
+                let Some(offset) = offset else { break };
+                at += offset as u32 + 1;
+                self.steps_left -= 1;
+                let found = Hit::of(NodeId(at - 1));
+                let kept = match step.positional {
+                    false => self.plain(step.predicates, found),
+                    true => self.counted_by_parent(step.predicates, found, &mut counts),
+                };
+                if kept {
+                    out.push(found);
+                }
             }
         }
-        in_document_order(out);
+        if step.positional {
+            self.scratch.counts.push(counts);
+        }
+    }
+
+    /// Children that pass; counted by nobody.
+    fn children(&mut self, step: StepPlan, test: Match, from: &[Hit], out: &mut Vec<Hit>) {
+        let names = self.tree.name_ids();
+        for &hit in from {
+            if !hit.is_node() || hit.made_index().is_some() {
+                self.step_from_one(step, test, hit, out, usize::MAX);
+                continue;
+            }
+            let mut place = self.tree.first_child(hit.node());
+            while let Some(child) = place {
+                self.steps_left -= 1;
+                if test.takes(names[child.0 as usize]) && self.plain(step.predicates, Hit::of(child)) {
+                    out.push(Hit::of(child));
+                }
+                if self.steps_left < 0 {
+                    return;
+                }
+                place = self.tree.next(child);
+            }
+        }
+    }
+
+    /// Counters by parent, all at zero.
+    fn new_counts(&mut self) -> Counts {
+        let mut counts = self.scratch.counts.pop().unwrap_or_default();
+        counts.generation = counts.generation.wrapping_add(1);
+        if counts.generation == 0 || counts.of.len() < self.tree.len() as usize {
+            counts.of.clear();
+            counts.of.resize(self.tree.len() as usize, (0, 0));
+            counts.generation = 1;
+            self.steps_left -= i64::from(self.tree.len()) >> 4;
+        }
+        counts
     }
 
     fn step_from_one(&mut self, step: StepPlan, test: Match, from: Hit, out: &mut Vec<Hit>, limit: usize) {
@@ -156,7 +227,8 @@ impl<'e> Run<'e, '_> {
     /// Predicates that ask about the node alone.
     #[inline]
     fn plain(&mut self, predicates: Slice, hit: Hit) -> bool {
-        predicates.range().all(|at| match self.plan.predicates[at] {
+        let plan = self.plan;
+        plan.predicates[predicates.range()].iter().all(|predicate| match *predicate {
             Predicate::Attribute(test) => self.attribute_holds(test, hit),
             Predicate::Test(op) => self.truth(op, Context::of(hit)),
             _ => true,
@@ -189,7 +261,7 @@ impl<'e> Run<'e, '_> {
     }
 
     /// `//x[n]`: the one counting predicate counts among the children of the node's parent.
-    fn counted_by_parent(&mut self, predicates: Slice, hit: Hit, counts: &mut super::run::Counts) -> bool {
+    fn counted_by_parent(&mut self, predicates: Slice, hit: Hit, counts: &mut Counts) -> bool {
         for at in predicates.range() {
             let holds = match self.plan.predicates[at] {
                 Predicate::Attribute(test) => self.attribute_holds(test, hit),

@@ -42,7 +42,7 @@ pub(crate) struct Plan {
     pub predicates: Vec<Predicate>,
     /// Operands of calls, unions and connectives.
     pub operands: Vec<OpId>,
-    pub names: Vec<Box<str>>,
+    pub names: Vec<Name>,
     pub texts: Vec<Needle>,
     pub patterns: Vec<Pattern>,
     pub templates: Vec<Template>,
@@ -50,11 +50,39 @@ pub(crate) struct Plan {
     pub kind: Type,
 }
 
+/// A name, and its id if every page numbers it alike (the names that the table of names begins with).
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub text: Box<str>,
+    pub id: Option<u32>,
+}
+
 /// A string constant and what finds it.
 #[derive(Debug)]
 pub(crate) struct Needle {
     pub text: Box<str>,
     pub finder: Finder<'static>,
+    /// Neither `&` nor CR is in it: then it can be compared with undecoded text.
+    pub plain: bool,
+}
+
+impl Needle {
+    pub(crate) fn new(text: &str) -> Needle {
+        let plain = !text.bytes().any(|byte| matches!(byte, b'&' | b'\r'));
+        Needle { text: text.into(), finder: Finder::new(text).into_owned(), plain }
+    }
+
+    /// Where it stands in `hay` at `from` or later. Attributes are short: setting up the finder would cost more than looking.
+    #[inline]
+    pub(crate) fn find(&self, hay: &[u8], from: usize) -> Option<usize> {
+        let needle = self.text.as_bytes();
+        let Some((&first, rest)) = needle.split_first() else { return Some(from) };
+        if hay.len() > 96 {
+            return self.finder.find(hay.get(from..)?).map(|at| from + at);
+        }
+        let last = hay.len().checked_sub(needle.len())?;
+        (from..=last).find(|&at| hay[at] == first && &hay[at + 1..at + needle.len()] == rest)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
