@@ -141,3 +141,35 @@ fn named(bytes: &[u8], refs: Refs) -> Option<(&'static str, usize)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_count_by_where_they_stand() {
+        for (raw, text, attribute) in [
+            ("a &amp; b", "a & b", "a & b"),
+            ("&copy=1&copy;&copyx", "©=1©©x", "&copy=1©&copyx"),
+            ("&notit;&notin;", "¬it;∉", "&notit;∉"),
+            ("&#65;&#x42&#0;&#128;&#xd800;&#;", "AB\u{fffd}€\u{fffd}&#;", "AB\u{fffd}€\u{fffd}&#;"),
+            ("&#99999999999999999999;", "\u{fffd}", "\u{fffd}"),
+            ("a\rb\r\nc&#13;", "a\nb\nc\r", "a\nb\nc\r"),
+            ("&CounterClockwiseContourIntegral;&nGt;&", "∳≫\u{20d2}&", "∳≫\u{20d2}&"),
+        ] {
+            assert_eq!(decode(raw, Refs::InText), text, "{raw}");
+            assert_eq!(decode(raw, Refs::InAttribute), attribute, "{raw}");
+        }
+        assert_eq!(decode("&amp;\r", Refs::None), "&amp;\n");
+        assert!(matches!(decode("plain", Refs::InText), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn every_reference_of_the_table_is_found_by_its_whole_name() {
+        for (name, text, legacy) in &ENTITIES {
+            assert_eq!(decode(&format!("&{name};"), Refs::InAttribute), *text, "{name}");
+            let bare = decode(&format!("&{name}"), Refs::InAttribute).into_owned();
+            assert_eq!(bare == *text, *legacy, "{name}");
+        }
+    }
+}

@@ -6,16 +6,17 @@
 pub(crate) mod decode;
 mod entities;
 mod open;
+mod raw;
 pub(crate) mod rules;
 mod scan;
 pub(crate) mod table;
 mod tokens;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::html5;
 use crate::names::Names;
-use crate::tree::{Arena, NameId, PAGE_BYTES_MAX, Tree};
+use crate::tree::{Arena, FLAG_FINAL, NameId, PAGE_BYTES_MAX, Tree};
 use open::{Builder, Open};
 use tokens::Reader;
 
@@ -108,10 +109,10 @@ impl Parser {
     /// a page without any element becomes a lone `html`. Errors: a limit is passed (but see `Limits::depth_max`).
     pub fn parse<'a>(&'a mut self, page: &'a str) -> Result<Tree<'a>, ParseError> {
         let Parser { arena, open, clean, tag, limits } = self;
-        let source = prepare(page, clean, limits)?;
+        let (source, plain) = prepare(page, clean, limits)?;
         clear(arena, tag);
         let build = Builder::new(arena, open, limits.depth_max);
-        let mut reader = Reader { bytes: source.as_bytes(), build, tag, stopped_at: source.len() };
+        let mut reader = Reader { bytes: source.as_bytes(), build, tag, plain, stopped_at: source.len() };
         let outcome = reader.read(limits);
         reader.build.finish();
         outcome?;
@@ -128,10 +129,10 @@ impl Parser {
     /// `parse`. Its text is copied, so it costs the page's length once more.
     pub fn parse_html5<'a>(&'a mut self, page: &'a str) -> Result<Tree<'a>, ParseError> {
         let Parser { arena, open, clean, tag, limits } = self;
-        let source = prepare(page, clean, limits)?;
+        let (source, plain) = prepare(page, clean, limits)?;
         clear(arena, tag);
         let build = Builder::new(arena, open, limits.html5_depth_max);
-        let mut reader = Reader { bytes: source.as_bytes(), build, tag, stopped_at: source.len() };
+        let mut reader = Reader { bytes: source.as_bytes(), build, tag, plain, stopped_at: source.len() };
         let outcome = reader.read(limits);
         reader.build.finish();
         outcome?;
@@ -153,19 +154,23 @@ fn clear(arena: &mut Arena, tag: &mut u32) {
     }
 }
 
-/// The text that is parsed: what parsel and libxml2 take off a page before they look at it is gone.
-fn prepare<'a>(page: &'a str, clean: &'a mut String, limits: &Limits) -> Result<&'a str, ParseError> {
+/// The text that is parsed: what parsel and libxml2 take off a page before they look at it is gone. And `FLAG_FINAL` if it
+/// has no CR.
+fn prepare<'a>(page: &'a str, clean: &'a mut String, limits: &Limits) -> Result<(&'a str, u32), ParseError> {
     let max = limits.page_bytes_max.min(PAGE_BYTES_MAX);
     if page.len() > max {
         return Err(ParseError::PageTooLong { bytes: page.len(), max });
     }
     // Python's str.strip also takes the four separators U+001C to U+001F.
     let mut source = page.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
-    if memchr(0, source.as_bytes()).is_some() {
+    let rare = memchr2(0, b'\r', source.as_bytes());
+    let nul = rare.and_then(|at| memchr(0, &source.as_bytes()[at..]));
+    if nul.is_some() {
         clean.clear();
         clean.extend(source.split('\0'));
         source = clean;
     }
-    // libxml2 looks for the mark only where four bytes stand.
-    Ok(if source.len() > 3 { source.strip_prefix('\u{feff}').unwrap_or(source) } else { source })
+    // libxml2 looks for the byte order mark only where four bytes stand.
+    let source = if source.len() > 3 { source.strip_prefix('\u{feff}').unwrap_or(source) } else { source };
+    Ok((source, if rare.is_none() { FLAG_FINAL } else { 0 }))
 }

@@ -8,6 +8,9 @@ use memchr::memchr;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
+/// Bit n is set if the character n is white space, or NUL, which stands for the end of the page.
+const SPACES_AND_NUL: u64 = 1 | 1 << b'\t' | 1 << b'\n' | 1 << 0x0c | 1 << b'\r' | 1 << b' ';
+
 /// HTML's white space.
 #[inline]
 pub(super) fn is_space(byte: u8) -> bool {
@@ -98,18 +101,25 @@ fn name_flags(word: u64, attribute: bool) -> u64 {
 
 /// A name of at most eight bytes as one lower-cased, zero-padded word, and its length. `None` sends to the long way: a
 /// longer name, or a control character, or an attribute name that starts with `=`.
-#[inline]
+#[inline(always)]
 pub(super) fn short_name(bytes: &[u8], at: usize, attribute: bool) -> Option<(u64, usize)> {
     let word = word_at(bytes, at);
     let flags = name_flags(word, attribute);
     if flags == 0 {
         return ends_name(byte_at(bytes, at + 8), attribute).then(|| (lower(word), 8));
     }
+    // The flag is the high bit of the byte that ends the name: everything below that byte is the name.
+    let bit = flags & flags.wrapping_neg();
+    let mask = (bit >> 7).wrapping_sub(1);
     let len = lowest(flags);
-    if len == 0 || !ends_name((word >> (8 * len)) as u8, attribute) {
+    let end = (word >> (8 * len)) as u8;
+    if mask == 0 || (end <= b' ' && SPACES_AND_NUL >> end & 1 == 0) {
         return None;
     }
-    Some((lower(word) & ((1 << (8 * len)) - 1), len))
+    // Upper-case letters lack the bit that all other usual characters of names have.
+    let name = word & mask;
+    let name = if !name & mask & (ONES * 0x20) == 0 { name } else { lower(name) };
+    Some((name, len))
 }
 
 /// Position of the next `<`, or the end.
@@ -128,19 +138,30 @@ pub(super) fn find_tag(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Position of the closing quote (`None`: the page ends first), and whether all before it is known to need no decoding.
-#[inline]
+/// Position of the closing quote (`None`: the page ends first), and whether no `&` is known to stand before it.
+#[inline(always)]
 pub(super) fn find_quote(bytes: &[u8], mut at: usize, quote: u8) -> Option<(usize, bool)> {
-    let mut marked = 0;
+    // `"` and `&` differ in one bit, and so do `'` and `&`: one comparison finds either.
+    let differ = quote ^ b'&';
     for _ in 0..4 {
         let word = word_at(bytes, at);
-        let flags = equal(word, quote);
-        let marks = equal(word, b'&') | equal(word, b'\r');
+        let flags = equal(word | (ONES * differ as u64), quote | differ);
         if flags != 0 {
-            marked |= marks & (flags & flags.wrapping_neg()).wrapping_sub(1);
-            return Some((at + lowest(flags), marked == 0));
+            at += lowest(flags);
+            return if bytes.get(at) == Some(&quote) { Some((at, true)) } else { find_quote_slowly(bytes, at, quote) };
         }
-        marked |= marks;
+        at += 8;
+    }
+    find_quote_slowly(bytes, at, quote)
+}
+
+#[inline(never)]
+fn find_quote_slowly(bytes: &[u8], mut at: usize, quote: u8) -> Option<(usize, bool)> {
+    for _ in 0..2 {
+        let flags = equal(word_at(bytes, at), quote);
+        if flags != 0 {
+            return Some((at + lowest(flags), false));
+        }
         at += 8;
     }
     let step = memchr(quote, bytes.get(at..)?)?;
@@ -215,7 +236,7 @@ mod tests {
     #[test]
     fn quotes_are_found_wherever_they_stand_and_marks_after_them_do_not_count() {
         for lead in 0..40 {
-            let text = format!("{}\"&\r", "x".repeat(lead));
+            let text = format!("{}\"&", "x".repeat(lead));
             let (at, plain) = find_quote(text.as_bytes(), 0, b'"').expect("there is one");
             assert_eq!((at, plain), (lead, lead < 32));
             let marked = format!("&{}\"", "x".repeat(lead));

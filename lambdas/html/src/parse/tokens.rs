@@ -5,6 +5,7 @@
 
 use super::decode::{Refs, reference};
 use super::open::{BODY, Builder, HEAD, HTML};
+use super::raw::{raw_end, script_end};
 use super::rules::raw;
 use super::scan::{
     byte_at, find_bare_end, find_quote, find_tag, is_space, name_len, short_name, skip_space, starts_with_any_case,
@@ -13,7 +14,7 @@ use super::scan::{
 use super::{Limits, ParseError};
 use crate::names::NAME_BYTES_MAX;
 use crate::tree::{FLAG_FINAL, NONE, NameId};
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 /// How a tag ends.
 #[derive(PartialEq)]
@@ -32,6 +33,8 @@ pub(super) struct Reader<'p, 's> {
     pub build: Builder<'p>,
     /// Number of the current start tag, counted over all pages of the parser.
     pub tag: &'p mut u32,
+    /// `FLAG_FINAL` if the page has no CR, else 0: what a value without `&` is marked with.
+    pub plain: u32,
     /// Where the tag stands that nests too deep; the page's length if none does.
     pub stopped_at: usize,
 }
@@ -122,7 +125,7 @@ impl Reader<'_, '_> {
     }
 
     /// The name at `at` and the position after it.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self, at: usize, attribute: bool) -> (NameId, usize) {
         match short_name(self.bytes, at, attribute) {
             Some((word, len)) => (self.build.arena.names.intern_word(word, len as u32), at + len),
@@ -130,6 +133,7 @@ impl Reader<'_, '_> {
         }
     }
 
+    #[inline(never)]
     fn long_name(&mut self, at: usize, attribute: bool) -> (NameId, usize) {
         let end = at + name_len(self.bytes, at, attribute);
         let whole = &self.bytes[at..end.min(self.bytes.len())];
@@ -208,7 +212,7 @@ impl Reader<'_, '_> {
                     let (name, after) = self.name(at, true);
                     let Some((value, end)) = value(bytes, after) else { return (bytes.len(), TagEnd::Missing) };
                     let (a, b) = match value {
-                        Some((a, b, plain)) => (a as u32, b as u32 | if plain { FLAG_FINAL } else { 0 }),
+                        Some((a, b, plain)) => (a as u32, b as u32 | if plain { self.plain } else { 0 }),
                         None if self.build.rule(name).boolean => (NONE, NONE),
                         None => (0, FLAG_FINAL),
                     };
@@ -347,7 +351,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// A value as a range, and whether it is known to need no decoding.
+/// A value as a range, and whether it is known to hold no `&`.
 type Value = (usize, usize, bool);
 
 /// The value after an attribute's name, if it has one, and the position after it. `None`: the page ends within.
@@ -372,58 +376,4 @@ fn value(bytes: &[u8], after_name: usize) -> Option<(Option<Value>, usize)> {
     }
     let end = find_bare_end(bytes, at);
     Some((Some((at, end, false)), end))
-}
-
-/// Is there an end (or, without `slash`, a start) tag of `name` at `at`, finished by white space, `/` or `>`?
-fn is_tag(bytes: &[u8], at: usize, slash: bool, name: &[u8]) -> bool {
-    let at = at + 1 + usize::from(slash);
-    starts_with_any_case(bytes, at, name)
-        && matches!(byte_at(bytes, at + name.len()), b'>' | b'/' | b' ' | b'\n' | b'\t' | b'\r' | 0x0c)
-}
-
-fn raw_end(bytes: &[u8], mut at: usize, name: &[u8]) -> usize {
-    while let Some(step) = memchr(b'<', &bytes[at..]) {
-        at += step;
-        if byte_at(bytes, at + 1) == b'/' && is_tag(bytes, at, true, name) {
-            return at;
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
-/// The end of a script: within `<!--` a `<script` must be closed before `</script` ends the element.
-fn script_end(bytes: &[u8], mut at: usize, name: &[u8]) -> usize {
-    #[derive(PartialEq)]
-    enum Within {
-        Script,
-        Comment,
-        ScriptInComment,
-    }
-    let mut within = Within::Script;
-    loop {
-        let rest = &bytes[at..];
-        let step = if within == Within::Script { memchr(b'<', rest) } else { memchr2(b'<', b'-', rest) };
-        let Some(step) = step else { return bytes.len() };
-        at += step;
-        if bytes[at] == b'-' {
-            if bytes[at..].starts_with(b"-->") {
-                within = Within::Script;
-            }
-        } else if within == Within::Script && byte_at(bytes, at + 1) == b'!' {
-            if bytes[at..].starts_with(b"<!--") {
-                within = Within::Comment;
-            }
-        } else if byte_at(bytes, at + 1) == b'/' {
-            if is_tag(bytes, at, true, name) {
-                if within != Within::ScriptInComment {
-                    return at;
-                }
-                within = Within::Comment;
-            }
-        } else if within == Within::Comment && is_tag(bytes, at, false, name) {
-            within = Within::ScriptInComment;
-        }
-        at += 1;
-    }
 }
