@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Folders in folders are read to this depth.
@@ -32,17 +33,18 @@ pub fn run(folder: &Path, decisions: &Path, failures: &Path) -> anyhow::Result<b
     }
     paths.sort();
     let mut good = true;
+    let mut out = std::io::stdout().lock();
     for path in &paths {
         let name = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().replace('\\', "/");
         let Some(checker) = files::checker(&name) else {
-            println!("{name}: not known, skipped");
+            writeln!(out, "{name}: not known, skipped")?;
             continue;
         };
         let own: Vec<&Decision> = decisions.iter().filter(|decision| decision.file == name).collect();
         let (tally, problems) = run_file(path, checker, &own).with_context(|| name.clone())?;
-        println!("{}", line(&name, &tally));
+        writeln!(out, "{}", line(&name, &tally))?;
         for problem in &problems {
-            println!("{name}: {problem}");
+            writeln!(out, "{name}: {problem}")?;
         }
         write_failures(failures, &name, &tally.failed)?;
         good &= tally.failed.is_empty() && problems.is_empty();
