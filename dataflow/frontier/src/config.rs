@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Who may be asked how often. One question a domain and restart, so a trait object costs nothing.
+/// Who may be asked how often. Laws are asked for once a domain and restart, the blacklist once a release.
 pub trait LawBook: Send + Sync {
     /// The law of a registered domain; `None`: unlimited.
     fn limits(&self, domain: &str) -> Option<Limits>;
-    /// Never to be asked at all.
-    fn blacklisted(&self, domain: &str) -> bool;
+    /// Never to be asked at all; a host under a domain, too.
+    fn blacklisted(&self, host: &str) -> bool;
 }
 
 /// At most `hits` in any `window_us`, evenly spaced when `moderated`.
@@ -50,7 +50,8 @@ pub struct FrontierConfig {
     pub request_timeout_us: u64,
     /// How long past its slot and time-out a release may stay unreported.
     pub lease_grace_us: u64,
-    /// How far behind its even spacing a moderated domain may catch up.
+    /// How late the driver may wake without costing a moderated domain anything: so much closer than half its spacing two requests
+    /// may come.
     pub catch_up_us: u64,
     /// Bytes of recent records kept in memory.
     pub hot_bytes: usize,

@@ -148,11 +148,6 @@ impl Counters {
         self.jobs.is_empty() && self.redelivered == 0
     }
 
-    /// Forgets a job.
-    pub fn forget(&mut self, job: JobId) {
-        self.jobs.retain(|entry| entry.0 != job);
-    }
-
     /// Adds the deltas of another step or worker.
     pub fn add(&mut self, delta: &Counters) {
         for (job, counts) in &delta.jobs {

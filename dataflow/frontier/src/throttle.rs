@@ -13,6 +13,9 @@ use crate::config::{FrontierConfig, Limits};
 use std::collections::BTreeSet;
 use weir_model::{ReleaseId, Tick};
 
+/// How many requests late a moderated domain may be and still make up for it.
+const EVEN_CREDIT: u64 = 4;
+
 /// What a report says of its request's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -31,7 +34,9 @@ pub struct Throttle {
     crawl_delay_us: u64,
     /// Latest possible arrival of each request that still counts.
     hits: BTreeSet<(Tick, ReleaseId)>,
-    /// Not before this, by even spacing.
+    /// When the next request is due by perfectly even spacing.
+    even: Tick,
+    /// Not before this, by even spacing as it is kept: a request that came late is made up for.
     spaced: Tick,
     /// Not before this, by a crawl delay that became known after the request that brought it.
     held_until: Tick,
@@ -92,23 +97,32 @@ impl Throttle {
     /// A request leaves for the slot that opens at `not_before`; returns its hit, to be given back with its report.
     pub fn reserve(&mut self, not_before: Tick, release: ReleaseId, config: &FrontierConfig) -> Tick {
         let hit = not_before.after_us(config.slot_us + config.margin_us + config.request_timeout_us);
-        self.reserve_hit(not_before, release, hit, config.catch_up_us);
+        self.reserve_hit(not_before, release, hit, config);
         hit
     }
 
     /// As `reserve`, with a hit that was computed before (at replay).
-    pub fn reserve_hit(&mut self, not_before: Tick, release: ReleaseId, hit: Tick, catch_up_us: u64) {
-        self.prune(not_before);
+    pub fn reserve_hit(&mut self, not_before: Tick, release: ReleaseId, hit: Tick, config: &FrontierConfig) {
+        // A slot may open later than one that a report frees next: what counts there must not be forgotten here.
+        self.prune(Tick(not_before.0.saturating_sub(config.lookahead_us)));
         if !self.is_limited() {
             return;
         }
         self.hits.insert((hit, release));
         let Some(limits) = self.limits.filter(|limits| limits.moderated) else { return };
         let spacing = limits.window_us / u64::from(limits.hits);
-        // A release that comes a little late does not shift all that follow; the window above stays exact in any case.
-        let late = not_before.0.saturating_sub(self.spaced.0);
-        let from = if late <= catch_up_us.min(spacing) { self.spaced } else { not_before };
-        self.spaced = from.after_us(spacing);
+        // Slow answers free their hits late. What was lost by that is made up for, with at least about half the spacing between
+        // two requests; a domain that had nothing to do begins anew. The window above stays exact in any case.
+        let credit = (EVEN_CREDIT * spacing).max(config.catch_up_us);
+        let late = not_before.0.saturating_sub(self.even.0);
+        let busy = self.hits.len() >= limits.hits as usize;
+        self.even = match (late <= credit, busy) {
+            (true, _) => self.even,
+            (false, true) => Tick(not_before.0 - credit),
+            (false, false) => not_before,
+        }
+        .after_us(spacing);
+        self.spaced = self.even.max(not_before.after_us((spacing / 2).saturating_sub(config.catch_up_us)));
     }
 
     /// The report of `release` came at `now`; returns where its hit lies from now on.
@@ -146,16 +160,17 @@ impl Throttle {
         }
     }
 
-    /// What a snapshot keeps: `(crawl delay, spaced, held until, hits)`.
-    pub(crate) fn parts(&self) -> (u64, Tick, Tick, &BTreeSet<(Tick, ReleaseId)>) {
-        (self.crawl_delay_us, self.spaced, self.held_until, &self.hits)
+    /// What a snapshot keeps: crawl delay and instants, and the hits.
+    pub(crate) fn parts(&self) -> ([u64; 4], &BTreeSet<(Tick, ReleaseId)>) {
+        ([self.crawl_delay_us, self.even.0, self.spaced.0, self.held_until.0], &self.hits)
     }
 
     /// Puts back what a snapshot kept; the limits are those of today's policy.
-    pub(crate) fn restore(&mut self, crawl_delay_us: u64, spaced: Tick, held_until: Tick) {
+    pub(crate) fn restore(&mut self, [crawl_delay_us, even, spaced, held_until]: [u64; 4]) {
         self.crawl_delay_us = crawl_delay_us;
-        self.spaced = spaced;
-        self.held_until = held_until;
+        self.even = Tick(even);
+        self.spaced = Tick(spaced);
+        self.held_until = Tick(held_until);
     }
 
     /// Puts back one hit.

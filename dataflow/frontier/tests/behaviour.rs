@@ -354,13 +354,14 @@ fn a_domain_keeps_its_law_after_its_queue_drains() {
 
 #[test]
 fn a_blacklisted_domain_is_refused_by_name() {
-    let laws = Laws { blacklist: vec!["site.example".into()], ..Laws::default() };
+    let laws = Laws { blacklist: vec!["site.example".into(), "bad.host.example".into()], ..Laws::default() };
     let config = FrontierConfig { laws: std::sync::Arc::new(laws), ..FrontierConfig::default() };
     let mut world = World::new(1, 1, config, free(), Box::new(|_, _| Answer::page(vec![])));
-    world.start([url("a"), url("a"), "http://other.example/".into()]);
+    let more = ["http://other.example/", "http://bad.host.example/", "http://good.host.example/"].map(String::from);
+    world.start([url("a"), url("a")].into_iter().chain(more));
     world.run();
     let counts = world.counts();
-    assert_eq!((counts.rejected(Reason::Blacklisted), counts.duplicate, counts.delivered), (1, 1, 1));
+    assert_eq!((counts.rejected(Reason::Blacklisted), counts.duplicate, counts.delivered), (2, 1, 2));
 }
 
 #[test]
@@ -382,6 +383,7 @@ fn a_closed_job_abandons_what_it_has_left() {
     assert_eq!(world.counts().abandoned, 100);
     world.check_conservation();
     assert_eq!(world.workers[0].seen(JOB), 0);
+    assert!(world.workers[0].live_chunks().is_empty());
     while world.next_instant() != Tick::NEVER {
         world.now = world.next_instant();
         world.step();

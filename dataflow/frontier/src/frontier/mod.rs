@@ -143,7 +143,14 @@ impl Frontier {
     }
 
     fn drop_job(&mut self, job: JobId) {
-        self.leases.retain(|_, lease| lease.job != job || lease.origin.is_some());
+        let chunks = &mut self.chunks;
+        self.leases.retain(|_, lease| {
+            let dropped = lease.job == job && lease.origin.is_none();
+            if dropped {
+                forget_body(chunks, lease.addr);
+            }
+            !dropped
+        });
         for index in self.each_domain(|domain| domain.lines.iter().any(|line| line.job == job)) {
             let domain = self.domain_mut(index);
             let at = domain.lines.iter().position(|line| line.job == job).expect("filtered above");

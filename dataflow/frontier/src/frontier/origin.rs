@@ -38,6 +38,8 @@ pub(crate) struct Asking {
     pub url: Box<str>,
     pub attempts: u8,
     pub redirects: u8,
+    /// Whether a function died of it.
+    pub lost: bool,
     /// Not before.
     pub due: Tick,
     /// Under way as this release.
@@ -135,10 +137,38 @@ pub(crate) fn origin_of(url: &str) -> &str {
     &url[..end]
 }
 
+/// The host of a URL in canonical form: no userinfo, an IPv6 address in brackets.
+pub(crate) fn host_of(url: &str) -> &str {
+    let origin = origin_of(url);
+    let host = origin.find("://").map_or(origin, |at| &origin[at + 3..]);
+    match host.rfind(':') {
+        Some(at) if !host[at..].contains(']') => &host[..at],
+        _ => host,
+    }
+}
+
 pub(crate) fn origin_key(url: &str) -> u64 {
     xxh3_64(origin_of(url).as_bytes())
 }
 
 pub(crate) fn robots_url(url: &str) -> Box<str> {
     format!("{}/robots.txt", origin_of(url)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_cut_into_origin_and_host() {
+        for (url, origin, host) in [
+            ("http://a.example/x?y", "http://a.example", "a.example"),
+            ("https://a.example:8443/", "https://a.example:8443", "a.example"),
+            ("http://[::1]/", "http://[::1]", "[::1]"),
+            ("http://[::1]:81/x", "http://[::1]:81", "[::1]"),
+        ] {
+            assert_eq!((origin_of(url), host_of(url)), (origin, host));
+        }
+        assert_eq!(&*robots_url("http://a.example:81/x?y"), "http://a.example:81/robots.txt");
+    }
 }

@@ -3,7 +3,7 @@
 //! Domains that may have something stand in a ring and give one request a turn; domains that must wait stand in a calendar, at a
 //! cost logarithmic in their number; domains that wait for an event stand nowhere. So a denied domain never holds up another.
 
-use super::origin::{Permission, origin_key};
+use super::origin::{Permission, host_of, origin_key};
 use super::state::{Domain, DomainIndex, Head, Lease, Line, State};
 use super::{Frontier, forget_body};
 use crate::address::Addr;
@@ -254,7 +254,7 @@ impl Frontier {
         let job = self.jobs.known(entry.job);
         let spec = job.spec.clone().expect("a line without an open job wants nothing");
         let mut ended = None;
-        if domain.blacklisted {
+        if domain.blacklisted || self.config.laws.blacklisted(host_of(entry.url)) {
             ended = Some(Reason::Blacklisted);
         } else if spec.obey_robots && entry.kind == RequestKind::Page {
             match domain.permission(&spec.agent, entry.url, now) {
@@ -321,7 +321,7 @@ impl Frontier {
             redirects: asking.redirects,
             ..Request::default()
         };
-        let job = asking.job;
+        let (job, alone) = (asking.job, asking.lost);
         out.counters.job(job).robots_requests += 1;
         let record = self.spare.pop().map_or_else(Vec::new, |mut buffer| {
             buffer.clear();
@@ -329,7 +329,6 @@ impl Frontier {
         });
         let lease =
             Lease { addr: Addr::NONE, job, domain: index, until: Tick::NEVER, hit: None, origin: Some(key), record };
-        let alone = request.attempts > 0;
         let id = self.lease(domain, lease, request, alone, slot_opens, now, out);
         domain.origins[origin_at].asking().expect("seen above").release = Some(id);
     }

@@ -61,8 +61,8 @@ impl Frontier {
                 let index = self.known_domain(DomainKey(reader.fixed()?))?;
                 let release = ReleaseId(reader.fixed()?);
                 let (not_before, hit) = (Tick(reader.u64()?), Tick(reader.u64()?));
-                let catch_up_us = self.config.catch_up_us;
-                self.domain_mut(index).throttle.reserve_hit(not_before, release, hit, catch_up_us);
+                let config = self.config.clone();
+                self.domain_mut(index).throttle.reserve_hit(not_before, release, hit, &config);
             }
             record::ANSWERED => {
                 let index = self.known_domain(DomainKey(reader.fixed()?))?;
@@ -77,7 +77,6 @@ impl Frontier {
             }
             record::CLOSE => {
                 let job = JobId(reader.u64()?);
-                self.totals[usize::from(body[1])].forget(job);
                 self.replay_close(job, body[1]);
             }
             _ => return Err(WireError { expected: "a record of the frontier" }),

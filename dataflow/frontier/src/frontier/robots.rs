@@ -74,7 +74,8 @@ impl Domain {
     /// Begins to ask for the robots.txt of a URL's origin; returns the bytes of the answer that is no longer believed.
     pub(super) fn ask(&mut self, url: &str, job: JobId, now: Tick) -> usize {
         let (key, robots) = (origin_key(url), robots_url(url));
-        let asking = Asking { job, url: robots.clone(), attempts: 0, redirects: 0, due: now, release: None };
+        let asking =
+            Asking { job, url: robots.clone(), attempts: 0, redirects: 0, lost: false, due: now, release: None };
         let state = OriginState::Asking(asking);
         if let Some(origin) = self.origin(key) {
             let freed = origin.bytes();
@@ -137,6 +138,9 @@ impl Frontier {
 
     /// The lease of a robots.txt ran out.
     pub(super) fn lose_robots(&mut self, domain: &mut Domain, key: u64, now: Tick, out: &mut Out) {
+        if let Some(asking) = domain.origin(key).and_then(Origin::asking) {
+            asking.lost = true;
+        }
         let outcome = RobotsOutcome::Unreachable(FailureClass::Timeout);
         self.advance_robots(domain, key, Step::Retry(outcome), now, out);
     }

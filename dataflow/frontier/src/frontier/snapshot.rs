@@ -73,11 +73,11 @@ impl Frontier {
 
     fn snapshot_domain(&self, index: u32, domain: &Domain, frame: &mut Vec<u8>, write: Write<'_>) -> io::Result<()> {
         let slot = domain.slot;
-        let (crawl_delay_us, spaced, held_until, hits) = domain.throttle.parts();
+        let (instants, hits) = domain.throttle.parts();
         begin(frame, DOMAIN, slot);
         put_fixed(frame, domain.key.0);
         put_bytes(frame, domain.name.as_bytes());
-        for number in [crawl_delay_us, spaced.0, held_until.0] {
+        for number in instants {
             put_u64(frame, number);
         }
         write(frame)?;
@@ -179,8 +179,8 @@ impl Frontier {
             DOMAIN => {
                 let key = DomainKey(reader.fixed()?);
                 let index = self.enter_domain(key, reader.str()?);
-                let (delay, spaced, held) = (reader.u64()?, Tick(reader.u64()?), Tick(reader.u64()?));
-                self.domain_mut(index).throttle.restore(delay, spaced, held);
+                let instants = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?];
+                self.domain_mut(index).throttle.restore(instants);
             }
             HITS => {
                 let index = self.restored_domain(reader)?;
