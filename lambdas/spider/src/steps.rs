@@ -54,6 +54,9 @@ pub(crate) enum Step {
 /// Values of one field of one page at most, so that a split of a big page stays bounded.
 const VALUES_MAX: usize = 100_000;
 
+/// Bytes of one value at most: steps can multiply a text, page after page of it.
+const VALUE_BYTES_MAX: usize = 16 << 20;
+
 /// What steps may look at.
 pub(crate) struct Env<'e, 'p, 'o> {
     pub context: &'e Context<'p>,
@@ -100,8 +103,23 @@ impl Step {
             Step::DecimalComma => each(values, text::decimal_comma),
             Step::DecodeEntities => each(values, crate::selector::decode_entities),
             Step::Remove(needles) => each(values, |v| text::remove(v, needles)),
-            Step::Replace(pairs) => each(values, |v| text::replace(v, pairs)),
+            Step::Replace(pairs) => each(values, |mut v| {
+                for pair in pairs {
+                    if v.matches(pair.0.as_ref()).count().saturating_mul(pair.1.len()) > VALUE_BYTES_MAX {
+                        env.note("too_large", &v);
+                        return Cow::Borrowed("");
+                    }
+                    v = text::replace(v, pair);
+                }
+                v
+            }),
             Step::RegexReplace(regex, with) => each(values, |v| {
+                let at_most = v.len().saturating_mul(with.len() + 1);
+                if at_most > VALUE_BYTES_MAX && regex.find_iter(&v).count().saturating_mul(with.len()) > VALUE_BYTES_MAX
+                {
+                    env.note("too_large", &v);
+                    return Cow::Borrowed("");
+                }
                 let Cow::Owned(changed) = regex.replace_all(&v, with.as_ref()) else { return v };
                 Cow::Owned(changed)
             }),
@@ -133,7 +151,14 @@ impl Step {
                     text::cut(v, 0..end)
                 }
             }),
-            Step::Template(template) => each(values, |v| render(template, &v, env.context)),
+            Step::Template(template) => each(values, |v| {
+                let made = render(template, &v, env.context);
+                if made.len() > VALUE_BYTES_MAX {
+                    env.note("too_large", &v);
+                    return Cow::Borrowed("");
+                }
+                made
+            }),
             Step::Default(template) => {
                 if values.is_empty() {
                     values.push(render(template, "", env.context));

@@ -50,6 +50,9 @@ pub(crate) enum Allowed {
     Page,
 }
 
+/// Where filling in a template ends.
+const RENDERED_BYTES_MAX: usize = 16 << 20;
+
 const PAGE_NAMES: [&str; 7] = ["value", "response.url", "response.status", "now", "spider", "job", "server"];
 
 impl Template {
@@ -124,9 +127,12 @@ impl Template {
         }
     }
 
-    /// Appends the filled-in text to `out`.
+    /// Appends the filled-in text to `out`; ends with the part that makes it longer than 16 MiB, which nobody accepts.
     pub fn render<'v>(&self, out: &mut String, lookup: impl Fn(&Variable) -> Cow<'v, str>) {
         for part in &self.parts {
+            if out.len() > RENDERED_BYTES_MAX {
+                return;
+            }
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Variable(variable, format) => write_value(out, &lookup(variable), *format),

@@ -197,15 +197,9 @@ pub(crate) fn remove<'a>(value: Cow<'a, str>, needles: &[Box<str>]) -> Cow<'a, s
     value
 }
 
-/// Replaces every occurrence, pair after pair.
-pub(crate) fn replace<'a>(value: Cow<'a, str>, pairs: &[(Box<str>, Box<str>)]) -> Cow<'a, str> {
-    let mut value = value;
-    for (from, to) in pairs {
-        if value.contains(from.as_ref()) {
-            value = Cow::Owned(value.replace(from.as_ref(), to));
-        }
-    }
-    value
+/// Replaces every occurrence.
+pub(crate) fn replace<'a>(value: Cow<'a, str>, (from, to): &(Box<str>, Box<str>)) -> Cow<'a, str> {
+    if value.contains(from.as_ref()) { Cow::Owned(value.replace(from.as_ref(), to)) } else { value }
 }
 
 /// Tags taken out: from `<` before a letter, `/` or `!` to the next `>`, as w3lib's `remove_tags` does it.

@@ -1,5 +1,6 @@
 //! The examples at the root, and the JSON Schema: every example loads and is valid by the schema; what the schema says is
 //! what the loader says.
+#![allow(clippy::unwrap_used)] // helpers of tests fail the test
 
 mod common;
 
@@ -71,6 +72,17 @@ fn annotated_example_of_the_crate_loads_and_is_valid_by_the_schema() {
     let errors: Vec<_> =
         validator().iter_errors(&as_json(&text)).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn whole_spiders_in_the_reference_load() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/spider-file.md")).unwrap();
+    let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole: Vec<_> = blocks.filter(|block| block.contains("name = \"books\"")).collect();
+    assert_eq!(whole.len(), 1);
+    for block in whole {
+        Spider::load("spider-file.md", block, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    }
 }
 
 #[test]

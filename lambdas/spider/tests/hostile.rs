@@ -127,6 +127,23 @@ fn deeply_nested_files_and_pages_are_survived() {
 }
 
 #[test]
+fn steps_that_multiply_a_text_are_bounded_and_counted() {
+    let doubled = vec!["{ template = '${value}${value}' }"; 60].join(", ");
+    for steps in [
+        doubled.as_str(),
+        "{ replace = ['a', 'aaaaaaaaaa'] }, { replace = ['a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'] }",
+        "{ regex_replace = ['a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'] }, { regex_replace = ['a', 'aaaaaaaaaa'] }",
+    ] {
+        let spider = common::one_field(&format!("{{ css = 'p::text', map = [{steps}] }}"));
+        let out = common::extract(&spider, &page("http://h.test/", &format!("<p>{}", "a".repeat(60_000)), 0));
+        assert_eq!(common::counters(&out), [("x/f/too_large".to_owned(), 1)], "{steps}");
+    }
+    let spider = load("name = 't'\nstart = ['http://h.test/']\n[[follow]]\ncss = 'a::text'\n");
+    let out = common::extract(&spider, &page("http://h.test/", &format!("<a>{}", "a".repeat(70_000)), 0));
+    assert_eq!((common::counters(&out), out.links.len()), (vec![("links/too_long".to_owned(), 1)], 0));
+}
+
+#[test]
 fn one_page_leaves_no_trace_in_the_next() {
     let spider = load(RICH);
     let first = "<p a=1>x</p><a href=/y>y z</a>";

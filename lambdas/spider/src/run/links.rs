@@ -16,6 +16,9 @@ use weir_html::{AttrId, Kind, NodeId, Tree};
 use weir_model::{Carry, Link, LinkBatch, LinkExtra, Method};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+/// Longest URL that is a link: more than any server or browser takes.
+const URL_BYTES_MAX: usize = 1 << 16;
+
 /// Fingerprints of the links of one page.
 pub(super) type Seen = HashSet<u64, BuildHasherDefault<AsItIs>>;
 
@@ -193,6 +196,11 @@ impl<'p> Work<'p, '_> {
             return Ok(());
         }
         let url = &out.urls[start..];
+        if url.len() > URL_BYTES_MAX {
+            self.notes.count(["links", "too_long", ""], url);
+            out.urls.truncate(start);
+            return Ok(());
+        }
         let Some(extra) = takes(rule, url, candidate.of_element).then(|| self.extra(rule, candidate)).transpose()?
         else {
             out.urls.truncate(start);
