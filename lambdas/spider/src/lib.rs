@@ -107,6 +107,7 @@ mod compiled;
 mod context;
 mod convert;
 mod error;
+mod extensions;
 mod identity;
 mod json;
 mod links;
