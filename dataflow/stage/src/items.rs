@@ -176,12 +176,6 @@ impl Items {
         self.outbox_bytes
     }
 
-    /// Items that wait in the outbox.
-    #[must_use]
-    pub fn outbox_len(&self) -> usize {
-        self.slots.iter().map(|slot| slot.outbox.len()).sum()
-    }
-
     /// Durable counts of all jobs.
     #[must_use]
     pub fn counts(&self) -> &BTreeMap<JobId, ItemCounts> {
