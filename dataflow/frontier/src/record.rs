@@ -492,3 +492,80 @@ fn read_job_counts(reader: &mut Reader<'_>) -> Result<JobCounts, WireError> {
     }
     Ok(counts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_entry_reads_as_it_was_written(
+            url in "[a-z:/]{0,300}",
+            referer in prop::option::of("[a-z]{0,9}"),
+            first_url in prop::option::of("[a-z]{0,9}"),
+            extra in prop::option::of(prop::collection::vec(any::<u8>(), 0..20_000)),
+            replaces in prop::option::of(any::<u64>()),
+            numbers: (u64, u64, u64, i16, u64, u16, u16, u8, u8, u8),
+            robots: bool,
+        ) {
+            let entry = Entry {
+                replaces: replaces.map(Addr),
+                fingerprint: Fingerprint(numbers.0),
+                domain: DomainKey(numbers.1),
+                job: JobId(numbers.2),
+                priority: numbers.3,
+                not_before: Tick(numbers.4),
+                kind: if robots { RequestKind::Robots } else { RequestKind::Page },
+                target: TargetId(numbers.5),
+                depth: numbers.6,
+                attempts: numbers.7,
+                lost: numbers.8,
+                redirects: numbers.9,
+                domain_range: (0, url.len() as u32),
+                url: &url,
+                referer: referer.as_deref(),
+                first_url: first_url.as_deref(),
+                extra: extra.as_deref(),
+            };
+            let mut bytes = vec![1, 2, 3];
+            entry.put(&mut bytes, if replaces.is_some() { REQUEUE } else { ADMIT }, 9);
+            put_close(&mut bytes, 4, JobId(5));
+            let (body, rest) = split(&bytes[3..]).unwrap();
+            prop_assert_eq!(slot_of_record(body), 9);
+            prop_assert_eq!(Entry::read(body), Ok(entry));
+            prop_assert_eq!(entry.domain_name(), &url);
+            prop_assert_eq!(split(rest).map(|(body, rest)| (body[0], slot_of_record(body), rest.len())), Some((CLOSE, 4, 0)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>, kind in 0u8..12) {
+            let mut body = vec![kind, 0];
+            body.extend_from_slice(&bytes);
+            let _ = Entry::read(&body).map(|entry| (entry.request(), entry.domain_name().len()));
+            let _ = read_robots(&mut Reader::new(&bytes));
+            let _ = read_counts(&mut Reader::new(&bytes), &mut Counters::default());
+            let _ = split(&bytes);
+        }
+
+        #[test]
+        fn counts_add_up_through_their_record(counts in prop::collection::vec(any::<u32>(), 43), pending: i32, statuses in prop::collection::vec((100u16..600, 1u64..9), 0..9)) {
+            let mut job = JobCounts { pending: i64::from(pending), ..JobCounts::default() };
+            for (place, count) in plain_counts(&mut job).zip(counts) {
+                *place = u64::from(count);
+            }
+            statuses.iter().for_each(|(status, count)| job.response(*status, *count));
+            let mut counters = Counters::default();
+            counters.redelivered = 3;
+            counters.job(JobId(6)).add(&job);
+            let mut bytes = Vec::new();
+            put_counts(&mut bytes, 1, &counters);
+            let (mut back, mut rest) = (Counters::default(), bytes.as_slice());
+            while let Some((body, after)) = split(rest) {
+                read_counts(&mut Reader::new(&body[2..]), &mut back).unwrap();
+                rest = after;
+            }
+            prop_assert_eq!(back, counters);
+        }
+    }
+}

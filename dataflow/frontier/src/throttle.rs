@@ -178,3 +178,72 @@ impl Throttle {
         self.hits.insert((hit, release));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn throttle(hits: u32, window_s: u64, moderated: bool) -> Throttle {
+        Throttle::new(Some(Limits { hits, window_us: window_s * SECOND, moderated }))
+    }
+
+    #[test]
+    fn an_unreported_request_counts_until_it_cannot_arrive_any_more() {
+        let config = FrontierConfig { margin_us: 50_000, request_timeout_us: 30 * SECOND, ..FrontierConfig::default() };
+        let mut throttle = throttle(1, 10, false);
+        let hit = throttle.reserve(Tick(0), ReleaseId(1), &config);
+        assert_eq!(hit, Tick(config.slot_us + 50_000 + 30 * SECOND));
+        assert_eq!(throttle.next_allowed(), hit.after_us(10 * SECOND));
+        // Its report tells better; the stage's own time bounds what a function's clock says.
+        let answered = Arrival::Answered(Tick(400_000));
+        assert_eq!(throttle.answered(ReleaseId(1), hit, answered, Tick(420_000), &config), Some(Tick(420_000)));
+        assert_eq!(throttle.next_allowed(), Tick(420_000 + 10 * SECOND));
+    }
+
+    #[test]
+    fn an_unsent_request_gives_its_hit_back() {
+        let config = FrontierConfig::default();
+        let mut throttle = throttle(1, 10, false);
+        let hit = throttle.reserve(Tick(5), ReleaseId(1), &config);
+        throttle.answered(ReleaseId(1), hit, Arrival::Unsent, Tick(6), &config);
+        assert!(throttle.next_allowed() <= Tick(6));
+    }
+
+    #[test]
+    fn a_slot_taken_ahead_of_time_forgets_nothing_that_still_counts() {
+        let config = FrontierConfig { lookahead_us: SECOND, ..FrontierConfig::default() };
+        let mut throttle = throttle(1, 10, false);
+        let hit = throttle.reserve(Tick(0), ReleaseId(1), &config);
+        throttle.answered(ReleaseId(1), hit, Arrival::Answered(Tick(0)), Tick(0), &config);
+        // At nine seconds and a half the slot at ten is given away, and comes back unused.
+        let next = throttle.next_allowed();
+        assert_eq!(next, Tick(10 * SECOND));
+        let hit = throttle.reserve(next, ReleaseId(2), &config);
+        throttle.answered(ReleaseId(2), hit, Arrival::Unsent, Tick(9_600_000), &config);
+        assert_eq!(throttle.next_allowed(), Tick(10 * SECOND), "the first request still counts");
+    }
+
+    #[test]
+    fn a_moderated_domain_that_had_nothing_to_do_gets_no_credit() {
+        let config = FrontierConfig::default();
+        let mut throttle = throttle(60, 60, true);
+        for at in [100, 200] {
+            throttle.reserve(Tick(at * SECOND), ReleaseId(at), &config);
+            assert_eq!(throttle.next_allowed(), Tick((at + 1) * SECOND));
+        }
+    }
+
+    #[test]
+    fn a_crawl_delay_known_after_its_request_holds_the_next_one() {
+        let config = FrontierConfig::default();
+        let mut throttle = Throttle::new(None);
+        assert!(!throttle.is_limited());
+        throttle.set_crawl_delay(3 * SECOND, Tick(SECOND));
+        assert_eq!(throttle.next_allowed(), Tick(4 * SECOND));
+        let hit = throttle.reserve(Tick(4 * SECOND), ReleaseId(1), &config);
+        throttle.answered(ReleaseId(1), hit, Arrival::Answered(Tick(5 * SECOND)), Tick(6 * SECOND), &config);
+        assert_eq!(throttle.next_allowed(), Tick(8 * SECOND));
+    }
+}

@@ -3,7 +3,7 @@
 mod world;
 
 use weir_frontier::{FrontierConfig, JobSpec, Limits, Order};
-use weir_model::{FailureClass, FetchOutcome, Reason, Release, Tick};
+use weir_model::{FailureClass, FetchOutcome, JobId, Reason, Release, Tick};
 use world::{Answer, JOB, Laws, Rng, SECOND, World, is_robots};
 
 fn free() -> JobSpec {
@@ -401,4 +401,43 @@ fn bodies_outside_the_hot_window_are_read_back() {
         assert_eq!((world.counts().delivered, world.arrivals.len()), (500, 500));
         assert!(world.workers.iter().all(|frontier| frontier.live_chunks().is_empty()));
     }
+}
+
+#[test]
+fn jobs_share_a_domain_in_turns_and_have_their_own_dedup() {
+    let mut world = world(free(), |_, _| Answer::page(vec![]));
+    let other = JobId(8);
+    world.open(JobSpec { id: other, ..free() });
+    world.budget = 2;
+    world.start((0..40).map(|n| url(&n.to_string())));
+    world.start_job(other, (0..40).map(|n| url(&n.to_string())));
+    for _ in 0..10 {
+        world.step();
+    }
+    let of = |world: &World, job| world.totals.get(job).map_or(0, |counts| counts.requests);
+    assert_eq!((of(&world, JOB), of(&world, other)), (10, 10));
+    world.workers[0].close_job(other, true, &mut world.outs[0]);
+    world.run();
+    assert_eq!(world.counts().delivered, 40);
+    let closed = world.totals.get(other).cloned().unwrap_or_default();
+    assert_eq!((closed.offered, closed.verdicts(), world.workers[0].seen(other)), (40, 40, 0));
+    world.crash(2);
+    assert_eq!(world.workers.iter().map(|frontier| frontier.seen(other)).sum::<usize>(), 0);
+    assert_eq!(world.workers.iter().map(|frontier| frontier.seen(JOB)).sum::<usize>(), 40);
+}
+
+#[test]
+fn a_job_waits_for_the_robots_txt_that_a_closed_job_asked_for() {
+    let mut world = world(JobSpec::default(), |release, _| {
+        if is_robots(release) { Answer::robots(404, "").after(SECOND) } else { Answer::page(vec![]) }
+    });
+    let other = JobId(8);
+    world.open(JobSpec { id: other, ..JobSpec::default() });
+    world.start_job(other, [url("a")]);
+    world.step();
+    world.start([url("b")]);
+    world.step();
+    world.workers[0].close_job(other, true, &mut world.outs[0]);
+    world.run();
+    assert_eq!((world.counts().delivered, world.arrived("robots").len()), (1, 1));
 }

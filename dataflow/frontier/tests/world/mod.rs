@@ -110,6 +110,9 @@ pub struct World {
     /// Committed groups: lane, offset of the first byte, bytes.
     pub groups: Vec<(u16, u64, Vec<u8>)>,
     lanes: BTreeMap<u16, Vec<u8>>,
+    /// By slot: how many groups it covers, and its frames.
+    snapshots: BTreeMap<u8, (usize, Vec<Vec<u8>>)>,
+    more_jobs: Vec<Arc<JobSpec>>,
     pub now: Tick,
     pub rng: Rng,
     web: Web,
@@ -137,6 +140,8 @@ impl World {
             scratches: Vec::new(),
             groups: Vec::new(),
             lanes: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            more_jobs: Vec::new(),
             now: Tick(1_700_000_000 * SECOND),
             rng: Rng(seed),
             web,
@@ -166,18 +171,43 @@ impl World {
             let mut frontier = Frontier::new(self.config.clone(), self.next_lane, worker, workers, boot);
             self.next_lane += 1;
             frontier.open_job(self.spec.clone());
+            self.more_jobs.iter().for_each(|spec| frontier.open_job(spec.clone()));
             self.workers.push(frontier);
         }
+    }
+
+    /// Opens a further job.
+    pub fn open(&mut self, spec: JobSpec) {
+        let spec = Arc::new(spec);
+        self.jobs.open(spec.clone());
+        self.workers.iter_mut().for_each(|frontier| frontier.open_job(spec.clone()));
+        self.more_jobs.push(spec);
+    }
+
+    /// Writes down the state of a slot; a later crash starts from it.
+    pub fn take_snapshot(&mut self, slot: u8) {
+        let mut frames = Vec::new();
+        let mut keep = |frame: &[u8]| {
+            frames.push(frame.to_vec());
+            Ok(())
+        };
+        let owner = usize::from(slot) % self.workers.len();
+        self.workers[owner].snapshot(slot, &mut keep).expect("memory takes everything");
+        self.snapshots.insert(slot, (self.groups.len(), frames));
     }
 
     /// The process dies; what was under way still reaches its servers, and its reports come to nobody who knows them.
     pub fn crash(&mut self, workers: usize) {
         self.boot(workers);
-        for (lane, start, bytes) in &self.groups {
+        for frame in self.snapshots.values().flat_map(|snapshot| &snapshot.1) {
+            self.workers.iter_mut().for_each(|frontier| frontier.restore(frame).expect("a sound snapshot"));
+        }
+        for (number, (lane, start, bytes)) in self.groups.iter().enumerate() {
             let mut rest = bytes.as_slice();
             while let Some((body, after)) = record::split(rest) {
                 let at = start + (bytes.len() - rest.len()) as u64;
-                for frontier in &mut self.workers {
+                let covered = self.snapshots.get(&record::slot_of_record(body)).map_or(0, |snapshot| snapshot.0);
+                for frontier in self.workers.iter_mut().filter(|_| number >= covered) {
                     frontier.replay(Addr::new(*lane, at), body).expect("a sound journal");
                 }
                 rest = after;
@@ -188,14 +218,8 @@ impl World {
 
     /// As `crash`, from a snapshot of the present state instead of the whole journal.
     pub fn restart_from_snapshot(&mut self, workers: usize) {
-        let frames = self.frames();
-        self.boot(workers);
-        for frame in &frames {
-            for frontier in &mut self.workers {
-                frontier.restore(frame).expect("a sound snapshot");
-            }
-        }
-        self.finish_restart();
+        (0..64).for_each(|slot| self.take_snapshot(slot));
+        self.crash(workers);
     }
 
     fn finish_restart(&mut self) {
@@ -226,6 +250,12 @@ impl World {
         let mut links = LinkBatch::default();
         urls.into_iter().for_each(|url| links.push(&url, TargetId::START, 0));
         self.offer(0, Offer { job: JOB, links, ..Offer::default() });
+    }
+
+    pub fn start_job(&mut self, job: JobId, urls: impl IntoIterator<Item = String>) {
+        let mut links = LinkBatch::default();
+        urls.into_iter().for_each(|url| links.push(&url, TargetId::START, 0));
+        self.offer(0, Offer { job, links, ..Offer::default() });
     }
 
     pub fn offer(&mut self, worker: usize, offer: Offer) {
