@@ -18,7 +18,7 @@ fn listing() -> String {
     );
     for n in 0..50 {
         let _ =
-            write!(page, "<li class=\"nav-item\"><a class=\"nav-link\" href=\"/area/{n}\">Area number {n}</a></li>\n");
+            writeln!(page, "<li class=\"nav-item\"><a class=\"nav-link\" href=\"/area/{n}\">Area number {n}</a></li>");
     }
     page.push_str("</ul></nav><div id=\"results\">\n");
     for n in 0..25 {

@@ -169,3 +169,17 @@ CASES["unclosed"] = ["//div", "//div/h2", "//h2/text()", "//ul/li", "//b/i", "//
 CASES["broken_attributes"] = ["//p/@*", "//p", "//a/@*", "//a", "//img", "//img/@alt", "//@title", "//@*[name() = 'x']", "//*[@d]", "//@*[not(normalize-space())]", "name(//p[1]/@*[2])", "css:[d]", "css:p[b]::attr(b)", "//p[@title='\"']", "//p[contains(@class, \"'\")]"]
 CASES["empty"] = ["/*", "//node()", "css:html", "css::root::text", "name(/*)", "boolean(/)", "/"]
 CASES["text_only"] = ["/html/body/p", "//p/text()", "css:p::text", "/*", "//body/node()"]
+
+NAMESPACES = {"media": "http://search.example/mrss/", "dc": "u:dc", "atom": "http://www.w3.org/2005/Atom", "h": "http://www.w3.org/1999/xhtml", "x": "u:x", "s": "http://www.sitemaps.org/schemas/sitemap/0.9"}
+
+CASES["rss"] = [
+    "//item/title/text()", "//item/link/text()", "//media:thumbnail/@url", "//dc:creator/text()", "//dc:*", "//thumbnail", "//*[name()='media:thumbnail']", "//*[local-name()='creator']/text()", "//item[dc:creator='Bo']/title",
+    "//Guid/@isPermaLink", "//guid", "//item[2]", "//item/@*", "count(//item)", "/rss/channel/title", "namespace-uri(//dc:creator)", "name(//media:thumbnail)", "local-name(//media:thumbnail)", "//rss/namespace::*", "count(//item[1]/namespace::*)", "/rss/namespace::xml",
+    "//unknown:a", "//processing-instruction()", "//processing-instruction('style')", "//processing-instruction('x')", "/node()", "//item[1]/*[last()]", "//dc:creator[1]/text()", "(//dc:creator)[1]", "//title[contains(., '<b>')]", "//item/dc:creator/preceding-sibling::*[1]", "//media:thumbnail/..", "//xml:a", "//@xml:lang",
+]
+CASES["atom"] = [
+    "//entry", "//atom:entry", "//atom:link/@href", "//h:b/text()", "//h:div", "//atom:entry[2]/@*", "//@x:a", "//x:y", "//x:n", "//plain", "//plain/q", "//atom:plain", "//*[lang('en')]", "//*[lang('de')]", "//@xml:lang", "name(//@xml:lang)", "namespace-uri(//@xml:lang)", "//atom:*", "//*", "//atom:m/*", "name(//atom:m/*)", "//atom:title/@type", "//plain/namespace::*", "//atom:entry[2]/namespace::*", "//atom:m/namespace::*", "//atom:entry//text()", "atom:title", "./atom:entry/atom:link", "//*[namespace-uri() = 'u:x']",
+]
+CASES["sitemap"] = ["//s:loc/text()", "//loc", "//s:url[s:lastmod]/s:loc", "//s:url", "//*[local-name()='loc']", "normalize-space(//s:loc)", "//text()", "/s:urlset/s:url[2]/s:loc/text()"]
+CASES["plain_xml"] = ["//child", "//Child", "//CHILD", "//@id", "//@ID", "id('k')", "id('1')", "//deep", "/Root/node()", "//comment()", "//processing-instruction()", "name(//processing-instruction())", "string(//processing-instruction())", "//deeper/ancestor::*[1]", "name(/*)"]
+CASES["bad_xml"] = ["//b", "//d", "//d/text()", "//e", "//e/@x"]

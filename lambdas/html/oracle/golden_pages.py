@@ -95,3 +95,21 @@ PAGES["broken_attributes"] = """<p a=1b="2" c='3"4' ="x" d e= f><a href=foo"bar 
 PAGES["empty"] = ""
 
 PAGES["text_only"] = "just text & nothing <else"
+
+XML_PAGES = {}
+
+XML_PAGES["rss"] = """<?xml version="1.0" encoding="utf-8"?>
+<!-- feed --><?style sheet="x"?>
+<rss version="2.0" xmlns:media="http://search.example/mrss/" xmlns:dc="u:dc"><channel><title>News &amp; more</title>
+<item><title><![CDATA[A <b>bold</b> title]]> and more</title><link>http://localhost/1?a=1&amp;b=2</link><media:thumbnail url="t.jpg" width="1"/><dc:creator>Ann</dc:creator></item>
+<item><title>Second</title><link>http://localhost/2</link><dc:creator>Bo</dc:creator><Guid isPermaLink="false">g-2</Guid></item></channel></rss>"""
+
+XML_PAGES["atom"] = """<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB"><title type='text'>T</title><entry><link rel="a" href="/1"/>
+<content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml">in <b>x</b></div></content></entry><entry xmlns:x="u:x" x:a="1" b="&lt;&#10;\t
+"><x:y/><link href="/2"/></entry><plain xmlns="">p<q/></plain><m xmlns:x="u:other"><x:n/></m></feed>"""
+
+XML_PAGES["sitemap"] = """<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><url><loc> http://localhost/a </loc><lastmod>2026-11-01</lastmod></url>\r\n<url><loc>http://localhost/b</loc></url></urlset>"""
+
+XML_PAGES["plain_xml"] = """<Root><Child id="1">x</Child><child ID="2" xml:id="k">y<deep><deeper/></deep></child><!--c--><?target some data?></Root><!--after-->"""
+
+XML_PAGES["bad_xml"] = """<a><b>1</c><d>2 & 3</c><e x="1">open"""

@@ -39,7 +39,19 @@ impl Program {
     /// # Errors
     /// As [`Program::xpath`], and a `$name` that is not among `variables`.
     pub fn xpath_with(expr: &str, variables: &[(&str, Constant)]) -> Result<Program, SelectorError> {
-        let parsed = xpath::parse::parse(expr, variables)?;
+        Self::xpath_in(expr, variables, &[])
+    }
+
+    /// Compiles an XPath expression for XML pages: `namespaces` are prefixes with the URIs that they stand for.
+    ///
+    /// # Errors
+    /// As [`Program::xpath_with`], and a prefix that is not among `namespaces`.
+    pub fn xpath_in(
+        expr: &str,
+        variables: &[(&str, Constant)],
+        namespaces: &[(&str, &str)],
+    ) -> Result<Program, SelectorError> {
+        let parsed = xpath::parse::parse(expr, variables, namespaces)?;
         Ok(Program { plan: Arc::new(xpath::compile::compile(&parsed)?) })
     }
 
@@ -49,7 +61,7 @@ impl Program {
     /// What is wrong with the selector, with its offset.
     pub fn css(expr: &str) -> Result<Program, SelectorError> {
         let translated = crate::css::to_xpath(expr)?;
-        let parsed = xpath::parse::parse(&translated, &[]).map_err(|error| SelectorError {
+        let parsed = xpath::parse::parse(&translated, &[], &[]).map_err(|error| SelectorError {
             offset: 0,
             hint: Some(format!("it means the XPath {translated}")),
             ..error
@@ -269,7 +281,12 @@ fn shown<'a>(run: &mut Run<'_, '_>, tree: Tree<'a>, hit: Hit) -> Option<Cow<'a, 
         return Some(Cow::Borrowed("('xml', 'http://www.w3.org/XML/1998/namespace')"));
     }
     if let Some(attribute) = hit.attribute() {
-        return Some(tree.attr_value(attribute));
+        let value = tree.attr_value(attribute);
+        return Some(match tree.declares(attribute) {
+            None => value,
+            Some("") => format!("(None, '{value}')").into(),
+            Some(prefix) => format!("('{prefix}', '{value}')").into(),
+        });
     }
     match tree.kind(hit.node()) {
         Kind::Text => Some(tree.text(hit.node())),

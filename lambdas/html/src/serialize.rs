@@ -1,6 +1,8 @@
 //! A node back to HTML, as lxml's `tostring(method="html", with_tail=False)` writes it: that is what parsel's `getall()`
 //! gives for elements and comments. Walks the arena in index order; no recursion.
 
+mod xml;
+
 use crate::tree::{AttrId, FLAG_EXTRA, Kind, NONE, NodeId, POSITION, Tree};
 use crate::xpath::hit::Hit;
 
@@ -18,6 +20,9 @@ pub fn serialize(tree: Tree<'_>, hit: Hit, out: &mut String) {
     if !hit.is_node() {
         out.push_str(&crate::xpath::run::string_value(tree, hit));
         return;
+    }
+    if tree.is_xml() {
+        return xml::serialize(tree, hit.node(), out);
     }
     let top = hit.node();
     if tree.kind(top) == Kind::Text {

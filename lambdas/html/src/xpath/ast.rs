@@ -62,8 +62,6 @@ pub(crate) enum Test {
     Comment,
     /// `processing-instruction()`
     Pi,
-    /// A name in a declared namespace: nothing in an HTML tree is in one.
-    Never,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::functions::Function;
+use super::hit::Hit;
 use super::number;
 use super::pattern::{Pattern, Template};
 use super::plan::{Blanks, Op, OpId, Run as Slice};
@@ -76,7 +77,10 @@ impl<'e> Run<'e, '_> {
                 self.give_hits(b);
                 same
             }
-            // `lang()` looks for xml:lang in XML's namespace, which no attribute of an HTML tree is in.
+            Function::Lang => {
+                let wanted = self.argument(operands, 0, context);
+                self.language(context.hit, &wanted)
+            }
             _ => false,
         }
     }
@@ -176,7 +180,7 @@ impl<'e> Run<'e, '_> {
                 }
                 translated(&text, &from, &to)
             }
-            Function::Name | Function::LocalName => self.name_of(operands, context),
+            Function::Name | Function::LocalName | Function::NamespaceUri => self.name_of(function, operands, context),
             Function::ReReplace => {
                 let text = self.python_text(plan.operands[operands.from as usize], context);
                 let Some(pattern) = self.pattern(operands, context, false) else { return Cow::Borrowed("") };
@@ -189,7 +193,6 @@ impl<'e> Run<'e, '_> {
                     }
                 }
             }
-            // namespace-uri(): nothing in an HTML tree has one.
             _ => Cow::Borrowed(""),
         }
     }
@@ -204,23 +207,57 @@ impl<'e> Run<'e, '_> {
         Cow::Owned(out)
     }
 
-    fn name_of(&mut self, operands: Slice, context: Context) -> Cow<'e, str> {
+    fn name_of(&mut self, function: Function, operands: Slice, context: Context) -> Cow<'e, str> {
         let hit = match self.operand(operands, 0) {
             None => Some(context.hit),
             Some(op) => self.first(op, context),
         };
         let Some(hit) = hit else { return Cow::Borrowed("") };
+        let tree = self.tree;
+        let is_uri = function == Function::NamespaceUri;
         if hit.made_index().is_some() {
-            return Cow::Borrowed("match");
+            return Cow::Borrowed(if is_uri { "" } else { "match" });
         }
-        match hit.attribute() {
-            Some(attribute) => Cow::Borrowed(self.tree.name_text(self.tree.attr_name_id(attribute))),
-            None if hit.is_namespace() => Cow::Borrowed("xml"),
-            None => match self.tree.kind(hit.node()) {
-                Kind::Element => Cow::Borrowed(self.tree.name_text(self.tree.name_id(hit.node()))),
-                _ => Cow::Borrowed(""),
+        let name = match hit.attribute() {
+            Some(attribute) => match tree.declares(attribute) {
+                Some(prefix) => return Cow::Borrowed(if is_uri { "" } else { prefix }),
+                None => tree.attr_name_id(attribute),
             },
+            None if hit.is_namespace() => return Cow::Borrowed(if is_uri { "" } else { "xml" }),
+            None => match tree.kind(hit.node()) {
+                Kind::Element => tree.name_id(hit.node()),
+                Kind::Pi if !is_uri => {
+                    let text = tree.text(hit.node());
+                    return Cow::Owned(text.split_ascii_whitespace().next().unwrap_or("").to_string());
+                }
+                _ => return Cow::Borrowed(""),
+            },
+        };
+        let (uri, local) = tree.expanded_name(name);
+        match function {
+            Function::NamespaceUri => Cow::Borrowed(uri.unwrap_or("")),
+            Function::Name if uri.is_some() => {
+                Cow::Owned(tree.qualified_name(hit.node(), name, hit.attribute().is_none()))
+            }
+            _ => Cow::Borrowed(local),
         }
+    }
+
+    /// `lang()`: the nearest `xml:lang` is this language or one of its regions. HTML has no attribute in XML's namespace.
+    fn language(&mut self, hit: Hit, wanted: &str) -> bool {
+        let Some(name) = self.tree.find_name("0 lang").filter(|_| self.tree.is_xml()) else { return false };
+        let mut node = Some(hit.node());
+        while let Some(here) = node {
+            self.steps_left -= 1;
+            if let Some(attribute) = self.attribute(name.0, Hit::of(here)) {
+                let value = self.tree.attr_value(attribute);
+                let Some(start) = value.get(..wanted.len()) else { return false };
+                let ends = value.len() == wanted.len() || value[wanted.len()..].starts_with('-');
+                return ends && start.eq_ignore_ascii_case(wanted);
+            }
+            node = self.tree.parent(here);
+        }
+        false
     }
 
     /// parsel's `has-class`: every argument stands, between spaces, in the class attribute with its white space folded.
@@ -253,7 +290,7 @@ impl<'e> Run<'e, '_> {
 
     fn class_attribute(&self, node: NodeId) -> Option<Cow<'e, str>> {
         let name = self.tree.find_name("class")?;
-        let attribute = self.attribute(name.0, super::hit::Hit::of(node))?;
+        let attribute = self.attribute(name.0, Hit::of(node))?;
         Some(self.tree.attr_value(attribute))
     }
 

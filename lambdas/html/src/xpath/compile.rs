@@ -201,7 +201,6 @@ impl Compiler {
             Test::Text => TestPlan::Text,
             Test::Comment => TestPlan::Comment,
             Test::Pi => TestPlan::Pi,
-            Test::Never => TestPlan::Never,
         };
         let predicates = self.predicates(&step.predicates)?;
         let compiled = &self.plan.predicates[predicates.range()];
@@ -301,7 +300,7 @@ fn keeps_order(steps: &[StepPlan]) -> bool {
 }
 
 /// A comparison of two expressions whichever way round they stand.
-pub(super) fn either_way<'e>(expr: &'e Expr) -> impl Iterator<Item = (Comparison, &'e Expr, &'e Expr)> {
+pub(super) fn either_way(expr: &Expr) -> impl Iterator<Item = (Comparison, &Expr, &Expr)> {
     let sides = match expr {
         Expr::Compare(comparison, left, right) => Some((*comparison, &**left, &**right)),
         _ => None,

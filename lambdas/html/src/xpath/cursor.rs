@@ -15,6 +15,8 @@ pub(crate) enum Match {
     Element,
     /// Anything.
     Any,
+    /// The namespace node of the prefix `xml`.
+    XmlPrefix,
     /// Nothing on this page.
     Never,
 }
@@ -27,14 +29,15 @@ impl Match {
     pub(crate) fn new(walk: Walk, test: TestPlan, names: &[u32], known: &[Name]) -> Match {
         match (walk, test) {
             (_, TestPlan::Node) => Match::Any,
-            (Walk::Along(Axis::Namespace), TestPlan::Name(slot)) if &*known[slot as usize].text == "xml" => Match::Any,
+            (Walk::Along(Axis::Namespace), TestPlan::Name(slot)) if &*known[slot as usize].text == "xml" => {
+                Match::XmlPrefix
+            }
             (Walk::Along(Axis::Namespace | Axis::Attribute) | Walk::AttributesBelow, TestPlan::Any) => Match::Any,
             (Walk::Along(Axis::Namespace), _) => Match::Never,
             (_, TestPlan::Name(slot)) => match names[slot as usize] {
                 MISSING => Match::Never,
                 id => Match::Id(id),
             },
-            (_, TestPlan::Never) => Match::Never,
             (Walk::Along(Axis::Attribute) | Walk::AttributesBelow, _) => Match::Never,
             (_, TestPlan::Any) => Match::Element,
             (_, TestPlan::Text) => Match::Id(NameId::TEXT.0),
@@ -49,7 +52,7 @@ impl Match {
             Match::Id(id) => name.0 == id,
             Match::Element => name.0 >= NameId::FIRST_REAL,
             Match::Any => true,
-            Match::Never => false,
+            Match::XmlPrefix | Match::Never => false,
         }
     }
 }
@@ -60,6 +63,8 @@ pub(crate) enum Cursor {
     End,
     /// Exactly this, then the end.
     One(Hit),
+    /// Namespaces of an XML element.
+    List(std::vec::IntoIter<Hit>),
     /// Nodes `at..end`.
     Forward {
         at: u32,
@@ -125,6 +130,7 @@ impl Cursor {
             Walk::Along(Axis::Preceding) => Cursor::Backward { at: node.0, ancestor: tree.parent(node) },
             Walk::Along(Axis::PrecedingSibling) => Cursor::Prev(tree.prev(node)),
             Walk::Along(Axis::Namespace) => match tree.kind(node) {
+                Kind::Element if tree.is_xml() => Cursor::List(namespaces(tree, node).into_iter()),
                 Kind::Element => Cursor::One(Hit::of_namespace(node)),
                 _ => Cursor::End,
             },
@@ -146,6 +152,10 @@ impl Cursor {
                 *steps_left -= 1;
                 takes_hit(names, test, hit).then_some(hit)
             }
+            Cursor::List(hits) => hits.find(|&hit| {
+                *steps_left -= 1;
+                takes_hit(names, test, hit)
+            }),
             Cursor::Forward { at, end } => {
                 let from = *at as usize;
                 let window = names.get(from..*end as usize)?;
@@ -153,7 +163,7 @@ impl Cursor {
                     Match::Any => (!window.is_empty()).then_some(0),
                     Match::Element => window.iter().position(|name| name.0 >= NameId::FIRST_REAL),
                     Match::Id(id) => find_id(window, id),
-                    Match::Never => None,
+                    Match::XmlPrefix | Match::Never => None,
                 };
                 let looked_at = found.map_or(window.len(), |offset| offset + 1);
                 *steps_left -= 1 + (looked_at as i64 >> 3);
@@ -189,7 +199,7 @@ impl Cursor {
                     let attribute = AttrId(*at);
                     *at += 1;
                     *steps_left -= 1;
-                    if test.takes(tree.attr_name_id(attribute)) {
+                    if test.takes(tree.attr_name_id(attribute)) && tree.declares(attribute).is_none() {
                         return Some(Hit::of_attribute(*node, attribute));
                     }
                 }
@@ -199,7 +209,7 @@ impl Cursor {
                 while at < attributes_end {
                     let attribute = AttrId(*at);
                     *at += 1;
-                    if test.takes(tree.attr_name_id(attribute)) {
+                    if test.takes(tree.attr_name_id(attribute)) && tree.declares(attribute).is_none() {
                         *steps_left -= 1;
                         return Some(Hit::of_attribute(*node, attribute));
                     }
@@ -271,8 +281,26 @@ fn takes_hit(names: &[NameId], test: Match, hit: Hit) -> bool {
     if hit.made_index().is_some() {
         return matches!(test, Match::Any) || test == Match::Id(NameId::TEXT.0);
     }
+    if test == Match::XmlPrefix {
+        return hit.is_namespace();
+    }
     // An attribute or namespace is nothing that a name or `*` takes, except along its own axis (there `Any`).
     if hit.is_node() { test.takes(names[hit.node().0 as usize]) } else { test == Match::Any }
+}
+
+/// The namespaces in scope at an element: XML's own, then the declarations that no inner one hides.
+fn namespaces(tree: Tree<'_>, node: NodeId) -> Vec<Hit> {
+    let mut hits = vec![Hit::of_namespace(node)];
+    let mut prefixes = Vec::new();
+    for attribute in tree.declarations(node) {
+        if let Some(prefix) = tree.declares(attribute)
+            && !prefixes.contains(&prefix)
+        {
+            prefixes.push(prefix);
+            hits.push(Hit::of_attribute(node, attribute));
+        }
+    }
+    hits
 }
 
 /// Axes from an attribute or namespace node. As libxml2 has it, what follows an attribute follows its element.

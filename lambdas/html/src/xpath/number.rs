@@ -58,11 +58,7 @@ pub(crate) fn from_text(text: &str) -> f64 {
         Some(rest) => (-1.0, rest),
         None => (1.0, text),
     };
-    let starts = match digits.as_bytes() {
-        [b'0'..=b'9', ..] => true,
-        [b'.', b'0'..=b'9', ..] => true,
-        _ => false,
-    };
+    let starts = matches!(digits.as_bytes(), [b'0'..=b'9', ..] | [b'.', b'0'..=b'9', ..]);
     if !starts {
         return f64::NAN;
     }

@@ -11,8 +11,8 @@ use super::number;
 const EXPRESSION_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of brackets, predicates and arguments: the evaluator recurses once a level.
 const NESTING_MAX: u32 = 48;
-/// Most arithmetic and comparison operators: chains of them nest to the left.
-const OPERATORS_MAX: u32 = 256;
+/// Most arithmetic and comparison operators that follow another one: chains of them nest to the left.
+const CHAINED_MAX: u32 = 256;
 /// Most steps of one path, and most predicates of one step.
 const STEPS_MAX: usize = 256;
 
@@ -29,13 +29,13 @@ pub enum Constant {
     Boolean(bool),
 }
 
-/// Parses a whole expression.
-pub(crate) fn parse(source: &str, variables: &[(&str, Constant)]) -> Parsed<Expr> {
+/// Parses a whole expression. `namespaces` are prefixes with their URIs, besides those that parsel declares.
+pub(crate) fn parse(source: &str, variables: &[(&str, Constant)], namespaces: &[(&str, &str)]) -> Parsed<Expr> {
     if source.len() > EXPRESSION_BYTES_MAX {
         let message = format!("the expression has {} bytes, at most {EXPRESSION_BYTES_MAX} are read", source.len());
         return Err(SelectorError::new(EXPRESSION_BYTES_MAX, message));
     }
-    let mut parser = Parser { source, at: 0, nesting: 0, operators: 0, in_predicate: 0, variables };
+    let mut parser = Parser { source, at: 0, nesting: 0, chained: 0, in_predicate: 0, variables, namespaces };
     let expr = parser.expression()?;
     parser.space();
     match parser.peek() {
@@ -48,9 +48,10 @@ struct Parser<'s> {
     source: &'s str,
     at: usize,
     nesting: u32,
-    operators: u32,
+    chained: u32,
     in_predicate: u32,
     variables: &'s [(&'s str, Constant)],
+    namespaces: &'s [(&'s str, &'s str)],
 }
 
 impl<'s> Parser<'s> {
@@ -117,10 +118,14 @@ impl<'s> Parser<'s> {
         result
     }
 
-    fn count_operator(&mut self) -> Parsed<()> {
-        self.operators += 1;
-        if self.operators > OPERATORS_MAX {
-            let message = format!("more than {OPERATORS_MAX} arithmetic and comparison operators");
+    /// Counts an operator whose left side is one itself.
+    fn count_operator(&mut self, left: &Expr) -> Parsed<()> {
+        if !matches!(left, Expr::Compare(..) | Expr::Arithmetic(..)) {
+            return Ok(());
+        }
+        self.chained += 1;
+        if self.chained > CHAINED_MAX {
+            let message = format!("more than {CHAINED_MAX} arithmetic and comparison operators in chains");
             return Err(SelectorError::new(self.at, message));
         }
         Ok(())
@@ -152,7 +157,7 @@ impl<'s> Parser<'s> {
             } else {
                 return Ok(left);
             };
-            self.count_operator()?;
+            self.count_operator(&left)?;
             left = Expr::Compare(comparison, Box::new(left), Box::new(self.relation()?));
         }
     }
@@ -171,7 +176,7 @@ impl<'s> Parser<'s> {
             } else {
                 return Ok(left);
             };
-            self.count_operator()?;
+            self.count_operator(&left)?;
             left = Expr::Compare(comparison, Box::new(left), Box::new(self.sum()?));
         }
     }
@@ -186,7 +191,7 @@ impl<'s> Parser<'s> {
             } else {
                 return Ok(left);
             };
-            self.count_operator()?;
+            self.count_operator(&left)?;
             left = Expr::Arithmetic(operation, Box::new(left), Box::new(self.product()?));
         }
     }
@@ -203,7 +208,7 @@ impl<'s> Parser<'s> {
             } else {
                 return Ok(left);
             };
-            self.count_operator()?;
+            self.count_operator(&left)?;
             left = Expr::Arithmetic(operation, Box::new(left), Box::new(self.unary()?));
         }
     }
@@ -360,7 +365,7 @@ impl<'s> Parser<'s> {
         if self.rest().starts_with(':') {
             self.at += 1;
             let prefix = std::mem::take(&mut name);
-            check_prefix(&prefix, start)?;
+            self.uri(&prefix, start)?;
             name = format!("{prefix}:{}", self.name().unwrap_or_default());
         }
         let Some(function) = Function::named(&name) else {
@@ -474,8 +479,9 @@ impl<'s> Parser<'s> {
             return Ok(());
         }
         let axis = self.axis()?;
-        let test = self.node_test()?;
-        let predicates = self.predicates()?;
+        let (test, condition) = self.node_test()?;
+        let mut predicates = self.predicates()?;
+        predicates.splice(0..0, condition);
         steps.push(Step { axis, test, predicates });
         Ok(())
     }
@@ -500,9 +506,11 @@ impl<'s> Parser<'s> {
         Ok(Axis::Child)
     }
 
-    fn node_test(&mut self) -> Parsed<Test> {
+    /// A node test, and the condition that is part of it: of a prefixed name its namespace, of a processing instruction
+    /// its target.
+    fn node_test(&mut self) -> Parsed<(Test, Option<Expr>)> {
         if self.take("*") {
-            return Ok(Test::Any);
+            return Ok((Test::Any, None));
         }
         self.space();
         let start = self.at;
@@ -515,28 +523,31 @@ impl<'s> Parser<'s> {
         };
         if self.rest().starts_with(':') && !self.rest().starts_with("::") {
             self.at += 1;
-            check_prefix(name, start)?;
+            let uri = self.uri(name, start)?;
+            let mut conditions = vec![call_equals(Function::NamespaceUri, uri)];
             if self.rest().starts_with('*') {
                 self.at += 1;
-            } else if self.name().is_none() {
+            } else if let Some(local) = self.name() {
+                conditions.push(call_equals(Function::LocalName, local));
+            } else {
                 return Err(SelectorError::new(self.at, format!("nothing follows {name}:")).expected("a name or `*`"));
             }
-            return Ok(Test::Never);
+            return Ok((Test::Any, Some(Expr::And(conditions))));
         }
         if !self.take("(") {
-            return Ok(Test::Name(name.to_string()));
+            return Ok((Test::Name(name.to_string()), None));
         }
+        let mut condition = None;
         let test = match name {
             "text" => Test::Text,
             "comment" => Test::Comment,
             "node" => Test::Node,
             "processing-instruction" => {
                 self.space();
-                match self.rest().starts_with(')') {
-                    true => Test::Pi,
-                    // HTML has no processing instructions with a target: libxml2 makes them comments.
-                    false => self.literal().map(|_| Test::Never)?,
+                if !self.rest().starts_with(')') {
+                    condition = Some(call_equals(Function::Name, self.literal()?));
                 }
+                Test::Pi
             }
             _ => {
                 return Err(SelectorError::new(start, format!("{name}() cannot be a step of a path"))
@@ -544,22 +555,34 @@ impl<'s> Parser<'s> {
             }
         };
         self.demand(")")?;
-        Ok(test)
+        Ok((test, condition))
     }
+
+    /// The namespace that a prefix stands for.
+    fn uri(&self, prefix: &str, offset: usize) -> Parsed<&'s str> {
+        let given = self.namespaces.iter().find(|(known, _)| *known == prefix).map(|(_, uri)| *uri);
+        let uri = given.or(match prefix {
+            "xml" => Some(crate::xml::XML_URI),
+            "re" => Some("http://exslt.org/regular-expressions"),
+            "set" => Some("http://exslt.org/sets"),
+            _ => None,
+        });
+        uri.ok_or_else(|| {
+            SelectorError::new(offset, format!("the namespace prefix {prefix}: is not declared"))
+                .expected("re: or set:")
+                .hint(format!("an HTML tree has no namespaces: compare the name, *[name()=\"{prefix}:...\"]"))
+        })
+    }
+}
+
+/// `function() = "text"`
+fn call_equals(function: Function, text: &str) -> Expr {
+    let call = Expr::Call(function, Vec::new(), 0);
+    Expr::Compare(Comparison::Equal, Box::new(call), Box::new(Expr::Text(text.to_string())))
 }
 
 fn not_nodes(offset: usize, what: &str) -> SelectorError {
     SelectorError::new(offset, format!("{what} is no node set")).expected("a path or a function that gives nodes")
-}
-
-/// Prefixes that parsel declares; nothing in an HTML tree is in a namespace.
-fn check_prefix(prefix: &str, offset: usize) -> Parsed<()> {
-    if matches!(prefix, "re" | "set" | "xml") {
-        return Ok(());
-    }
-    Err(SelectorError::new(offset, format!("the namespace prefix {prefix}: is not declared"))
-        .expected("re: or set:")
-        .hint(format!("an HTML tree has no namespaces: compare the name, *[name()=\"{prefix}:...\"]")))
 }
 
 fn is_name_start(c: char) -> bool {

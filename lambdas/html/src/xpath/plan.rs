@@ -196,7 +196,6 @@ pub(crate) enum TestPlan {
     Text,
     Comment,
     Pi,
-    Never,
 }
 
 #[derive(Clone, Copy, Debug)]

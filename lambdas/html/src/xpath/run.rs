@@ -359,7 +359,13 @@ pub(crate) fn in_document_order(hits: &mut Vec<Hit>) {
 fn element_value<'t>(tree: Tree<'t>, node: NodeId, mut spare: String) -> Cow<'t, str> {
     let names = tree.name_ids();
     if !matches!(tree.name_id(node), NameId::DOCUMENT) && tree.name_id(node).0 < NameId::FIRST_REAL {
-        return tree.text(node);
+        let text = tree.text(node);
+        if tree.name_id(node) != NameId::PI {
+            return text;
+        }
+        // A processing instruction's value is what follows its target.
+        let data = text.trim_start_matches(|c: char| !c.is_ascii_whitespace()).trim_start();
+        return Cow::Owned(data.to_string());
     }
     let mut only: Option<NodeId> = None;
     let mut many = false;

@@ -93,7 +93,10 @@ impl Run<'_, '_> {
         wanted.remove("");
         let mut hits = self.take_hits();
         let tree = self.tree;
-        let (id, name, a) = (tree.find_name("id"), tree.find_name("name"), tree.find_name("a"));
+        let (id, name, a) = match tree.is_xml() {
+            true => (tree.find_name("0 id"), None, None),
+            false => (tree.find_name("id"), tree.find_name("name"), tree.find_name("a")),
+        };
         for at in 0..tree.len() {
             self.steps_left -= 1;
             if wanted.is_empty() || self.exhausted() {
@@ -106,7 +109,7 @@ impl Run<'_, '_> {
             }
             for attribute in tree.attrs(node).map(AttrId) {
                 let this = Some(tree.attr_name_id(attribute));
-                let identifies = this == id || (this == name && Some(element) == a);
+                let identifies = this == id || (this == name && this.is_some() && Some(element) == a);
                 if identifies && wanted.remove(&*tree.attr_value(attribute)) {
                     hits.push(Hit::of(node));
                 }
