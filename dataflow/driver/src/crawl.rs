@@ -143,12 +143,20 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
     let mut engine = open_engine(&options, &mut state, &chosen, started_at)?;
     let mut document = state.document.clone();
     if let Some(outcome) = engine.ended(chosen.job) {
-        // The end was in the journal, but not yet in the document: the crash came between. Now it is in both.
+        // The end was in the journal but not yet in the document: the crash came between. Now it is in both, and the job is over.
         document.ended(chosen.job, outcome);
         state.document = document;
         state.save()?;
-        drop(state);
-        return crawl(options, observer);
+        state.close()?;
+        return Ok(CrawlReport {
+            job: chosen.job.0,
+            continued: true,
+            outcome,
+            failure: None,
+            figures: engine.figures(chosen.job),
+            redelivered: engine.redelivered(),
+            elapsed: clock.now().since(started_at),
+        });
     }
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
@@ -479,9 +487,10 @@ impl Driver {
     /// The end in the journal, then the sinks, then the document, then the lease.
     fn end(mut self, outcome: Outcome, mut document: Document, continued: bool) -> Result<CrawlReport, CrawlError> {
         self.fetchers_end();
-        let now = self.clock.now();
+        // First everything that the sinks confirmed becomes durable, marks included; then the feeds are completed, then the end is
+        // written. A crash in between completes the feeds again, from their marks.
+        self.settle_all();
         if self.failure.is_none() {
-            // Feeds are completed before the end is durable: a crash in between completes them again.
             let complete = outcome != Outcome::Shutdown;
             for sink in std::mem::take(&mut self.sinks) {
                 if let Err(error) = sink.finish(outcome, complete) {
@@ -490,7 +499,7 @@ impl Driver {
             }
         }
         if self.failure.is_none() {
-            self.engine.end_job(now, self.job, outcome);
+            self.engine.end_job(self.clock.now(), self.job, outcome);
             self.settle_all();
         }
         if self.failure.is_none() && outcome != Outcome::Shutdown {

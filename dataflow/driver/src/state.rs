@@ -91,6 +91,12 @@ impl State {
         Ok(state)
     }
 
+    /// Gives everything back without having crawled.
+    pub fn close(self) -> Result<(), CrawlError> {
+        self.store.close()?;
+        Ok(self.lease.release()?)
+    }
+
     /// Writes the document, atomically.
     pub fn save(&mut self) -> Result<(), CrawlError> {
         save(&mut self.store, &self.document)
