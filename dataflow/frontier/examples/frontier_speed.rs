@@ -40,7 +40,9 @@ fn main() {
     if law {
         config.laws = Arc::new(Wide);
     }
-    let spec = Arc::new(JobSpec { id: JobId(1), obey_robots: false, ..JobSpec::default() });
+    // As many under way as a step releases, so that nothing queues up and no body has to be read back.
+    let concurrency_per_domain = (4000 / domains).max(16) as u32;
+    let spec = Arc::new(JobSpec { id: JobId(1), obey_robots: false, concurrency_per_domain, ..JobSpec::default() });
     let mut jobs = JobTable::default();
     jobs.open(spec.clone());
     let mut frontier = Frontier::new(Arc::new(config), 0, 0, 1, BootInfo { epoch: 1 });

@@ -1,4 +1,11 @@
-//! the frontier, pure: canonical URLs, dedup, queues, the throttle law, robots.
+//! The frontier, pure: canonical URLs, scope, dedup, domain queues, the throttle law, robots.txt, retries.
+//!
+//! Decides which request may be made when, and how each URL ends. It is told the time and does no I/O: what must survive a crash it
+//! writes as records into `Out::journal`, what it needs from outside it asks for in `Out`. One `Frontier` a worker owns the slots
+//! `slot % workers == worker`; whatever concerns a domain goes to the owner of its slot.
+//!
+//! The way of a URL: `prepare` (any worker: canonical form, fingerprint, scope, record) -> `Frontier::admit` (its owner: dedup,
+//! queue) -> `release_due` (its turn, its domain's law, robots.txt) -> `settle` (verdict, retry, redirect, links).
 
 pub mod address;
 pub mod config;

@@ -22,7 +22,10 @@ pub struct Out {
     pub offers: Vec<Offer>,
     /// Settled pages that hold items: on to the item stage.
     pub pages: Vec<SettledPage>,
-    /// Answers to robots.txt of a domain that another slot may own: to `Frontier::robots_answer` of `answer.slot`, in the same step.
+    /// Counted remarks of pages without items (those of the others are in `pages`).
+    pub notes: Vec<(JobId, ExtractionNote)>,
+    /// Answers to robots.txt of a domain that another slot may own: to `Frontier::robots_answer` of `answer.slot`, in the same step;
+    /// those that `release_due` adds (a lost lease) in the next.
     pub robots: Vec<RobotsAnswer>,
     /// What was counted in this step.
     pub counters: Counters,
@@ -30,7 +33,7 @@ pub struct Out {
     pub log: Vec<LogLine>,
 }
 
-/// A fetched page with items. Its URL is `pending` until `Frontier::count_verdict` is called for it.
+/// A fetched page with items (at least one). Its URL is `pending` until `Frontier::count_verdict` is called for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SettledPage {
     /// The job.

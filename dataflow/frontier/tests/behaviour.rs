@@ -441,3 +441,41 @@ fn a_job_waits_for_the_robots_txt_that_a_closed_job_asked_for() {
     world.run();
     assert_eq!((world.counts().delivered, world.arrived("robots").len()), (1, 1));
 }
+
+#[test]
+fn a_page_with_items_is_pending_until_its_verdict_is_told() {
+    let mut world = world(free(), |_, _| Answer::page(vec![]));
+    world.start([url("listing")]);
+    world.step();
+    let release = world.arrivals[0].release;
+    let item = weir_model::Item {
+        job: JOB,
+        schema: 0,
+        id: weir_model::ItemId(1),
+        hash: 2,
+        version: 3,
+        values: vec![weir_model::Value::Int(4)],
+    };
+    let note = weir_model::ExtractionNote { counter: "x/required/y".into(), count: 1, example: "".into() };
+    let (now, mut out) = (world.now, weir_frontier::Out::default());
+    let report = weir_model::Report {
+        release,
+        outcome: FetchOutcome::Response { status: 200 },
+        started_at: now,
+        answered_at: now,
+        ended_at: now,
+        wire_bytes: 1,
+        body_bytes: 1,
+        items: vec![item.clone()],
+        links: weir_model::LinkBatch::default(),
+        notes: vec![note],
+    };
+    world.workers[0].settle(now, report, &mut out);
+    assert_eq!((out.pages.len(), out.pages[0].notes.len(), out.notes.len()), (1, 1, 0));
+    assert_eq!(out.pages[0].items, [item]);
+    let counts = out.counters.get(JOB).cloned().unwrap_or_default();
+    assert_eq!((counts.pending, counts.delivered), (1, 0));
+    world.workers[0].count_verdict(JOB, weir_model::Verdict::Delivered, &mut out);
+    let counts = out.counters.get(JOB).cloned().unwrap_or_default();
+    assert_eq!((counts.pending, counts.delivered), (0, 1));
+}

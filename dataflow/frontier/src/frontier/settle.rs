@@ -106,7 +106,10 @@ impl Frontier {
         }
         let pending = !report.items.is_empty();
         self.end(domain, lease, (!pending).then_some(Verdict::Delivered), out);
-        if report.links.is_empty() && report.items.is_empty() && report.notes.is_empty() {
+        if !pending {
+            out.notes.extend(report.notes.iter().map(|note| (lease.job, note.clone())));
+        }
+        if report.links.is_empty() && !pending {
             return;
         }
         let url: Arc<str> = entry.url.into();
@@ -120,7 +123,7 @@ impl Frontier {
                 ..Offer::default()
             });
         }
-        if pending || !report.notes.is_empty() {
+        if pending {
             out.pages.push(SettledPage {
                 job: lease.job,
                 release: report.release,
