@@ -8,7 +8,12 @@
 
 use crate::names::{NAME_BYTES_MAX, Names};
 use crate::parse::{Limits, ParseError};
-use crate::tree::{Arena, Attr, AttrId, FLAG_EXTRA, FLAG_FINAL, NONE, NameId, Node, NodeId, POSITION, Tree};
+use crate::tree::{Arena, Attr, FLAG_EXTRA, FLAG_FINAL, NONE, NameId, Node, POSITION, Tree};
+
+mod names;
+mod text;
+
+use text::{decode, doctype_length, name_length, push_lines};
 
 /// The namespace of `xml:lang` and its like.
 pub(crate) const XML_URI: &str = "http://www.w3.org/XML/1998/namespace";
@@ -331,140 +336,5 @@ impl<'p> Builder<'p> {
         let document = &mut self.arena.nodes[0];
         (document.end, document.a, document.b) =
             (self.arena.columns.len() as u32, first, self.arena.attrs.len() as u32);
-    }
-}
-
-/// Bytes of the name that begins `text`.
-fn name_length(text: &str) -> usize {
-    let starts = text.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_' || c == ':' || !c.is_ascii());
-    let ends = |c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':' | '-' | '.');
-    if starts { text.find(ends).unwrap_or(text.len()) } else { 0 }
-}
-
-/// A document type with what stands in its square brackets.
-fn doctype_length(text: &str) -> usize {
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' => depth += 1,
-            ']' => depth -= 1,
-            '>' if depth <= 0 => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// Line ends as XML has them: LF alone.
-fn push_lines(text: &str, out: &mut String) {
-    let mut rest = text;
-    while let Some(at) = rest.find('\r') {
-        out.push_str(&rest[..at]);
-        out.push('\n');
-        rest = &rest[at + 1..];
-        rest = rest.strip_prefix('\n').unwrap_or(rest);
-    }
-    out.push_str(rest);
-}
-
-/// References replaced; in an attribute white space becomes spaces.
-fn decode(raw: &str, is_attribute: bool, out: &mut String) {
-    let plain = |text: &str, out: &mut String| {
-        let from = out.len();
-        push_lines(text, out);
-        if is_attribute && out[from..].contains(['\n', '\t']) {
-            let spaced = out.split_off(from).replace(['\n', '\t'], " ");
-            out.push_str(&spaced);
-        }
-    };
-    let mut rest = raw;
-    while let Some(at) = rest.find('&') {
-        plain(&rest[..at], out);
-        rest = &rest[at + 1..];
-        let name = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '#').unwrap_or(rest.len());
-        if !rest[name..].starts_with(';') {
-            // A bare `&` is dropped.
-            continue;
-        }
-        let reference = &rest[..name];
-        rest = &rest[name + 1..];
-        let code = match reference.strip_prefix('#') {
-            Some(number) => match number.strip_prefix('x') {
-                Some(hex) => u32::from_str_radix(hex, 16).ok().and_then(char::from_u32),
-                None => number.parse().ok().and_then(char::from_u32),
-            },
-            None => match reference {
-                "amp" => Some('&'),
-                "lt" => Some('<'),
-                "gt" => Some('>'),
-                "quot" => Some('"'),
-                "apos" => Some('\''),
-                _ => None,
-            },
-        };
-        out.extend(code.filter(|&c| c >= ' ' || matches!(c, '\t' | '\n' | '\r')));
-    }
-    plain(rest, out);
-}
-
-/// What only XML trees have.
-impl<'a> Tree<'a> {
-    /// Whether this is an XML tree: its document node lists namespaces.
-    #[inline]
-    pub(crate) fn is_xml(self) -> bool {
-        let document = &self.arena.nodes[0];
-        document.a != document.b
-    }
-
-    /// The namespace of a name, and its local part. HTML names are local as a whole.
-    pub(crate) fn expanded_name(self, id: NameId) -> (Option<&'a str>, &'a str) {
-        let text = self.name_text(id);
-        if !self.is_xml() {
-            return (None, text);
-        }
-        match text.split_once(' ') {
-            Some((number, local)) => {
-                let uri =
-                    number.parse::<u32>().ok().map(|number| self.attr_value(AttrId(self.arena.nodes[0].a + number)));
-                match uri {
-                    Some(std::borrow::Cow::Borrowed(uri)) => (Some(uri), local),
-                    _ => (None, local),
-                }
-            }
-            None => (None, text),
-        }
-    }
-
-    /// Whether an attribute declares a namespace, and of which prefix.
-    pub(crate) fn declares(self, attribute: AttrId) -> Option<&'a str> {
-        if !self.is_xml() {
-            return None;
-        }
-        self.name_text(self.attr_name_id(attribute)).strip_prefix(' ')
-    }
-
-    /// The attributes that declare namespaces for `node`, innermost first, those of one element in libxml2's order.
-    pub(crate) fn declarations(self, node: NodeId) -> impl Iterator<Item = AttrId> {
-        let up = std::iter::successors(Some(node), move |&node| self.parent(node));
-        up.flat_map(move |node| {
-            self.attrs(node).map(AttrId).take_while(move |&attribute| self.declares(attribute).is_some())
-        })
-    }
-
-    /// The name as the page writes it, with the prefix that is in scope at `node` for its namespace.
-    pub(crate) fn qualified_name(self, node: NodeId, id: NameId, is_element: bool) -> String {
-        let (uri, local) = self.expanded_name(id);
-        let Some(uri) = uri else { return local.to_string() };
-        if uri == XML_URI {
-            return format!("xml:{local}");
-        }
-        let prefix = self.declarations(node).find_map(|attribute| {
-            let prefix = self.declares(attribute)?;
-            (self.attr_value(attribute) == uri && (is_element || !prefix.is_empty())).then_some(prefix)
-        });
-        match prefix {
-            Some(prefix) if !prefix.is_empty() => format!("{prefix}:{local}"),
-            _ => local.to_string(),
-        }
     }
 }

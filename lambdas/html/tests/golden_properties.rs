@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 use weir_html::Parser;
 use weir_html::select::{BudgetExceeded, Evaluator, Hit, Limits, Program, Value};
+use weir_html::xml::XmlParser;
 
 /// Words that expressions are made of, so that random ones are often right.
 const WORDS: &[&str] = &[
@@ -109,6 +110,36 @@ const CSS_WORDS: &[&str] = &[
     "'",
     "|",
     ":",
+];
+
+const XML_WORDS: &[&str] = &[
+    "<a>",
+    "</a>",
+    "<b x='1'>",
+    "<p:c p:d=\"2\"/>",
+    "<d xmlns:p='u:p' xmlns=\"u:d\">",
+    "</d>",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "]]>",
+    "<?pi x",
+    "?>",
+    "<!DOCTYPE a [",
+    "]>",
+    "&lt;",
+    "&#65;",
+    "&",
+    "<",
+    ">",
+    "é",
+    "\r\n",
+    "text",
+    "'",
+    "=",
+    " ",
+    "/>",
+    "xmlns=''",
 ];
 
 const TAGS: &[&str] = &[
@@ -262,6 +293,27 @@ proptest! {
     }
 
     #[test]
+    fn any_xml_becomes_a_tree_that_can_be_asked_and_written(xml in joined(XML_WORDS, 30), expr in path()) {
+        let mut parser = XmlParser::new(weir_html::Limits::default());
+        let tree = parser.parse(&xml).unwrap();
+        let program = Program::xpath(&expr).unwrap();
+        let mut out = Vec::new();
+        let mut evaluator = Evaluator::default();
+        evaluator.strings(&program, tree, Hit::root(tree), &mut out).unwrap();
+        // What is written is read again as the same elements.
+        let mut again = XmlParser::new(weir_html::Limits::default());
+        let mut html = String::new();
+        weir_html::select::serialize(tree, Hit::root(tree), &mut html);
+        let count = Program::xpath("count(//*)").unwrap();
+        let twin = again.parse(&html).unwrap();
+        prop_assert_eq!(
+            evaluator.evaluate(&count, tree, Hit::root(tree)).unwrap(),
+            evaluator.evaluate(&count, twin, Hit::root(twin)).unwrap(),
+            "{} became {}", xml, html
+        );
+    }
+
+    #[test]
     fn results_of_right_paths_are_sorted_and_unique(expr in path(), html in joined(TAGS, 40)) {
         let program = Program::xpath(&expr);
         prop_assert!(program.is_ok(), "{expr}: {:?}", program.err());
@@ -392,5 +444,27 @@ fn mistakes_are_named_with_their_place_and_a_hint() {
         let error = Program::xpath(expr).unwrap_err();
         assert_eq!(error.offset, offset, "{expr}: {error}");
         assert!(error.to_string().contains(said), "{expr}: {error}");
+    }
+}
+
+#[test]
+fn every_nth_row_of_a_long_table_is_found_within_the_budget() {
+    let rows = 20_000;
+    let page = "<table>".to_string() + &"<tr><td>a<td>b</tr> ".repeat(rows) + "</table>";
+    let mut parser = Parser::new(weir_html::Limits::default());
+    let tree = parser.parse(&page).unwrap();
+    let mut evaluator = Evaluator::default();
+    for (css, found) in [
+        ("tr:nth-child(odd)", rows / 2),
+        ("tr:nth-child(4n+1)", rows / 4),
+        ("tr:nth-last-child(-n+3)", 3),
+        ("tr:nth-of-type(3n)", rows / 3),
+        ("tr:nth-last-of-type(2n)", rows / 2),
+        ("tr:first-child, tr:last-child", 2),
+        ("*:nth-child(2)", rows + 1),
+    ] {
+        let mut out = Vec::new();
+        evaluator.nodes(&Program::css(css).unwrap(), tree, Hit::root(tree), &mut out).unwrap();
+        assert_eq!(out.len(), found, "{css}");
     }
 }

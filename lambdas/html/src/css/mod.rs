@@ -2,6 +2,8 @@
 //! a selector finds, and in which order, follows from the XPath. `token` cuts, `parse` reads, `translate` writes.
 
 mod parse;
+mod pseudo;
+mod selector;
 mod token;
 mod translate;
 

@@ -1,5 +1,6 @@
 //! Tokens to selectors. What cssselect refuses is refused here, so that nobody relies on what Scrapy cannot run.
 
+use super::selector::{Attribute, Complex, Compound, Condition, PseudoElement, Selector};
 use super::token::{Kind, Token, tokens};
 use crate::xpath::error::SelectorError;
 
@@ -10,64 +11,6 @@ const COMPOUNDS_MAX: usize = 64;
 const NESTING_MAX: usize = 16;
 
 type Parsed<T> = Result<T, SelectorError>;
-
-/// One of the selectors between commas.
-#[derive(Debug)]
-pub(super) struct Selector {
-    pub complex: Complex,
-    pub pseudo_element: Option<PseudoElement>,
-}
-
-#[derive(Debug)]
-pub(super) struct PseudoElement {
-    pub name: String,
-    pub arguments: Option<Vec<Token>>,
-    pub at: usize,
-}
-
-/// Compounds and the combinators between them.
-#[derive(Debug)]
-pub(super) struct Complex {
-    pub first: Compound,
-    pub rest: Vec<(char, Compound)>,
-}
-
-/// An element and its conditions, in the order of the text.
-#[derive(Debug, Default)]
-pub(super) struct Compound {
-    pub namespace: Option<String>,
-    pub element: Option<String>,
-    pub conditions: Vec<Condition>,
-}
-
-#[derive(Debug)]
-pub(super) enum Condition {
-    Hash(String),
-    Class(String),
-    Attribute(Attribute),
-    Pseudo {
-        name: String,
-        at: usize,
-    },
-    Function {
-        name: String,
-        arguments: Vec<Token>,
-        at: usize,
-    },
-    Not(Complex),
-    /// `:is()`, `:where()`, `:matches()`
-    Is(Vec<Compound>),
-    Has(Vec<(char, Complex)>),
-}
-
-#[derive(Debug)]
-pub(super) struct Attribute {
-    pub namespace: Option<String>,
-    pub name: String,
-    /// Operator and value, unless it need only exist.
-    pub compared: Option<(String, String)>,
-    pub ignore_case: bool,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {

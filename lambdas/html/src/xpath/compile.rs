@@ -89,6 +89,13 @@ impl Compiler {
         if let Some(test) = attribute_test(self, expr) {
             return Ok(self.push(Op::Attribute(test)));
         }
+        if let Some((nodes, wanted)) = shape::any_or_none(expr) {
+            let condition = self.condition(nodes)?;
+            let from = id(self.plan.operands.len());
+            self.plan.operands.push(condition);
+            let function = if wanted { Function::Boolean } else { Function::Not };
+            return Ok(self.push(Op::Call(function, Run { from, to: from + 1 })));
+        }
         let op = match expr {
             Expr::Number(value) => Op::Number(*value),
             Expr::Text(text) => Op::Text(self.text(text)),

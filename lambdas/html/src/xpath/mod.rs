@@ -5,6 +5,7 @@
 //! unique; no recursion on the depth of a page; every look at a node is paid from a budget.
 
 pub(crate) mod ast;
+mod attribute;
 mod call;
 mod compare;
 pub(crate) mod compile;
@@ -19,6 +20,8 @@ pub(crate) mod pattern;
 pub(crate) mod plan;
 pub(crate) mod run;
 mod sets;
+mod siblings;
 mod simplify;
+mod strings;
 
 pub(crate) use cursor::MISSING;

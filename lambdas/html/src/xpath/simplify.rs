@@ -27,6 +27,21 @@ pub(super) mod shape {
         }
     }
 
+    /// `count(nodes) = 0`, `> 0` and the like: whether there is any decides.
+    pub(crate) fn any_or_none(expr: &Expr) -> Option<(&Expr, bool)> {
+        either_way(expr).find_map(|(comparison, left, right)| {
+            let (Expr::Call(Function::Count, nodes, _), Expr::Number(bound)) = (left, right) else { return None };
+            let wanted = match comparison {
+                Comparison::Equal | Comparison::LessOrEqual if *bound == 0.0 => false,
+                Comparison::NotEqual | Comparison::Greater if *bound == 0.0 => true,
+                Comparison::Less if *bound == 1.0 => false,
+                Comparison::GreaterOrEqual if *bound == 1.0 => true,
+                _ => return None,
+            };
+            Some((nodes.first()?, wanted))
+        })
+    }
+
     /// Predicates that only count.
     pub(crate) fn counting(expr: &Expr) -> Option<Predicate> {
         if let Expr::Number(value) = expr {
