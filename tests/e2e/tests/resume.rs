@@ -77,7 +77,7 @@ fn errors_and_seconds_stop_a_job_as_well() -> anyhow::Result<()> {
     let stand = Stand::new(2);
     let spider = stand.write(
         "errors.toml",
-        "name = \"errors\"\nstart_parse = \"x\"\nstart = [\"${base}/hostile/status/{500..560}\"]\n[args]\nbase = \"http://localhost:1\"\n[settings]\n\"retry.enabled\" = false\n[item.x]\nfields = { url = { value = \"response.url\" } }\n",
+        "name = \"errors\"\nstart_parse = \"x\"\nstart = [\"${base}/hostile/status/{500..560}\"]\n[args]\nbase = \"http://localhost:1\"\n[settings]\n\"retry.times\" = 0\n[item.x]\nfields = { url = { value = \"response.url\" } }\n",
     );
     let output = run(stand.crawl(&spider).args(["-s", "stop.errors=5", "--json"]), 3)?;
     let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
