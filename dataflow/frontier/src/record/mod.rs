@@ -7,13 +7,15 @@
 //! Invariants: `decode(encode(x)) == x`; decoding never panics, whatever the bytes; an `Admit` body holds everything to make the
 //! request and to process its answer, so that a queued URL is its address and nothing else.
 
+mod counts;
+mod robots;
+
+pub use counts::{put_counts, read_counts};
+pub use robots::{RobotsRecord, class_code, put_robots, read_robots};
+
 use crate::address::Addr;
-use crate::counters::{Counters, JobCounts};
-use crate::out::RobotsOutcome;
 use weir_model::wire::{Reader, WireError, put_bytes, put_fixed, put_i64, put_u64};
-use weir_model::{
-    DomainKey, FailureClass, Fingerprint, JobId, LinkExtra, ReleaseId, Request, RequestKind, TargetId, Tick, Verdict,
-};
+use weir_model::{DomainKey, Fingerprint, JobId, LinkExtra, ReleaseId, Request, RequestKind, TargetId, Tick, Verdict};
 
 /// A URL enters: its dedup entry and its place in the queue.
 pub const ADMIT: u8 = 1;
@@ -311,191 +313,15 @@ pub fn put_answered(
     });
 }
 
-/// Appends a `Robots`: what the robots.txt of an origin came to at `fetched_at`.
-pub fn put_robots(
-    out: &mut Vec<u8>,
-    slot: u8,
-    domain: DomainKey,
-    name: &str,
-    url: &str,
-    outcome: &RobotsOutcome,
-    fetched_at: Tick,
-) {
-    put_record(out, ROBOTS, slot, |out| {
-        put_fixed(out, domain.0);
-        put_bytes(out, name.as_bytes());
-        put_bytes(out, url.as_bytes());
-        put_u64(out, fetched_at.0);
-        match outcome {
-            RobotsOutcome::Rules(body) => {
-                out.push(0);
-                put_bytes(out, body);
-            }
-            RobotsOutcome::Missing => out.push(1),
-            RobotsOutcome::ServerError => out.push(2),
-            RobotsOutcome::Unreachable(class) => out.push(16 + class_code(*class)),
-        }
-    });
-}
-
-/// A `Robots` record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Robots<'a> {
-    /// The origin's domain.
-    pub domain: DomainKey,
-    /// Its name.
-    pub name: &'a str,
-    /// The origin's robots.txt.
-    pub url: &'a str,
-    /// When it was answered.
-    pub fetched_at: Tick,
-    /// What it said.
-    pub outcome: RobotsOutcome,
-}
-
-/// Reads a `Robots` (after type and slot).
-pub fn read_robots<'a>(reader: &mut Reader<'a>) -> Result<Robots<'a>, WireError> {
-    let domain = DomainKey(reader.fixed()?);
-    let (name, url) = (reader.str()?, reader.str()?);
-    let fetched_at = Tick(reader.u64()?);
-    let outcome = match reader.u8()? {
-        0 => RobotsOutcome::Rules(reader.bytes()?.into()),
-        1 => RobotsOutcome::Missing,
-        2 => RobotsOutcome::ServerError,
-        code => RobotsOutcome::Unreachable(class_of(code.wrapping_sub(16))?),
-    };
-    Ok(Robots { domain, name, url, fetched_at, outcome })
-}
-
-const CLASSES: [FailureClass; 9] = [
-    FailureClass::Dns,
-    FailureClass::Connect,
-    FailureClass::Tls,
-    FailureClass::Protocol,
-    FailureClass::Timeout,
-    FailureClass::TooLarge,
-    FailureClass::Decode,
-    FailureClass::ForbiddenAddress,
-    FailureClass::BadRequest,
-];
-
-/// Position of a class in `JobCounts::failures`, and its code.
-#[must_use]
-pub fn class_code(class: FailureClass) -> u8 {
-    CLASSES.iter().position(|entry| *entry == class).expect("the list holds every class") as u8
-}
-
-fn class_of(code: u8) -> Result<FailureClass, WireError> {
-    CLASSES.get(usize::from(code)).copied().ok_or(WireError { expected: "a class of failure" })
-}
-
 /// Appends a `Close`.
 pub fn put_close(out: &mut Vec<u8>, slot: u8, job: JobId) {
     put_record(out, CLOSE, slot, |out| put_u64(out, job.0));
 }
 
-/// Appends a `Count` for every job that was counted.
-pub fn put_counts(out: &mut Vec<u8>, slot: u8, counters: &Counters) {
-    for (job, counts) in counters.iter() {
-        put_record(out, COUNT, slot, |out| {
-            put_u64(out, job.0);
-            put_u64(out, 0);
-            put_job_counts(out, counts);
-        });
-    }
-    if counters.redelivered > 0 {
-        put_record(out, COUNT, slot, |out| {
-            put_u64(out, 0);
-            put_u64(out, counters.redelivered);
-        });
-    }
-}
-
-/// Reads a `Count` (after type and slot) and adds it.
-pub fn read_counts(reader: &mut Reader<'_>, into: &mut Counters) -> Result<(), WireError> {
-    let job = JobId(reader.u64()?);
-    let redelivered = reader.u64()?;
-    into.redelivered += redelivered;
-    if redelivered == 0 {
-        let counts = read_job_counts(reader)?;
-        into.job(job).add(&counts);
-    }
-    Ok(())
-}
-
-fn plain_counts(counts: &mut JobCounts) -> impl Iterator<Item = &mut u64> {
-    let JobCounts {
-        offered,
-        admitted,
-        delivered,
-        duplicate,
-        redirected,
-        abandoned,
-        rejected,
-        pending: _,
-        requests,
-        responses: _,
-        wire_bytes,
-        body_bytes,
-        retries,
-        unfetched,
-        leases_lost,
-        robots_requests,
-        failures,
-    } = counts;
-    [
-        offered,
-        admitted,
-        delivered,
-        duplicate,
-        redirected,
-        abandoned,
-        requests,
-        wire_bytes,
-        body_bytes,
-        retries,
-        unfetched,
-        leases_lost,
-        robots_requests,
-    ]
-    .into_iter()
-    .chain(rejected)
-    .chain(failures)
-}
-
-fn put_job_counts(out: &mut Vec<u8>, counts: &JobCounts) {
-    put_i64(out, counts.pending);
-    let mut counts = counts.clone();
-    let used = plain_counts(&mut counts).filter(|count| **count != 0).count();
-    put_u64(out, used as u64);
-    for (index, count) in plain_counts(&mut counts).enumerate().filter(|entry| *entry.1 != 0) {
-        put_u64(out, index as u64);
-        put_u64(out, *count);
-    }
-    put_u64(out, counts.responses.len() as u64);
-    for (status, count) in &counts.responses {
-        put_u64(out, u64::from(*status));
-        put_u64(out, *count);
-    }
-}
-
-fn read_job_counts(reader: &mut Reader<'_>) -> Result<JobCounts, WireError> {
-    let mut counts = JobCounts { pending: reader.i64()?, ..JobCounts::default() };
-    for _ in 0..reader.u64()? {
-        let index = narrow(reader.u64()?)?;
-        let value = reader.u64()?;
-        *plain_counts(&mut counts).nth(index).ok_or(WireError { expected: "a counter" })? = value;
-    }
-    for _ in 0..reader.u64()? {
-        let status = narrow(reader.u64()?)?;
-        counts.response(status, reader.u64()?);
-    }
-    Ok(counts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counters::Counters;
     use proptest::prelude::*;
 
     proptest! {
@@ -546,26 +372,6 @@ mod tests {
             let _ = read_robots(&mut Reader::new(&bytes));
             let _ = read_counts(&mut Reader::new(&bytes), &mut Counters::default());
             let _ = split(&bytes);
-        }
-
-        #[test]
-        fn counts_add_up_through_their_record(counts in prop::collection::vec(any::<u32>(), 43), pending: i32, statuses in prop::collection::vec((100u16..600, 1u64..9), 0..9)) {
-            let mut job = JobCounts { pending: i64::from(pending), ..JobCounts::default() };
-            for (place, count) in plain_counts(&mut job).zip(counts) {
-                *place = u64::from(count);
-            }
-            statuses.iter().for_each(|(status, count)| job.response(*status, *count));
-            let mut counters = Counters::default();
-            counters.redelivered = 3;
-            counters.job(JobId(6)).add(&job);
-            let mut bytes = Vec::new();
-            put_counts(&mut bytes, 1, &counters);
-            let (mut back, mut rest) = (Counters::default(), bytes.as_slice());
-            while let Some((body, after)) = split(rest) {
-                read_counts(&mut Reader::new(&body[2..]), &mut back).unwrap();
-                rest = after;
-            }
-            prop_assert_eq!(back, counters);
         }
     }
 }
