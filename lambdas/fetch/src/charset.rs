@@ -84,9 +84,15 @@ mod tests {
     fn mark_then_header_then_meta_then_detection() {
         assert_eq!(decode_text(Some("text/html; charset=iso-8859-1"), b"\xa3"), "£");
         assert_eq!(decode_text(Some("text/html; charset=iso-8859-1"), b"\xef\xbb\xbf\xc2\xa3"), "£", "the mark wins");
-        assert_eq!(decode_text(None, b"<html><meta charset='windows-1251'>\xcf"), "<html><meta charset='windows-1251'>П");
+        assert_eq!(
+            decode_text(None, b"<html><meta charset='windows-1251'>\xcf"),
+            "<html><meta charset='windows-1251'>П"
+        );
         let equiv = b"<meta http-equiv=Content-Type content=\"text/html; charset=shift_jis\">\x93\xfa";
         assert!(decode_text(None, equiv).ends_with('日'));
-        assert_eq!(decode_text(Some("text/html; charset=nonsense"), b"caf\xe9 cr\xe8me br\xfbl\xe9e"), "café crème brûlée");
+        assert_eq!(
+            decode_text(Some("text/html; charset=nonsense"), b"caf\xe9 cr\xe8me br\xfbl\xe9e"),
+            "café crème brûlée"
+        );
     }
 }

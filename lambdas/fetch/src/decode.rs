@@ -99,7 +99,8 @@ fn undo(encoding: Encoding, body: &[u8], max: u64) -> Result<Vec<u8>, DecodeErro
         Encoding::Gzip => read_capped(flate2::bufread::MultiGzDecoder::new(body), body.len(), max, encoding),
         Encoding::Deflate => {
             // The name means zlib, but servers send raw deflate as well: two bytes tell them apart.
-            let zlib = body.len() >= 2 && body[0] & 0x0f == 8 && (usize::from(body[0]) << 8 | usize::from(body[1])) % 31 == 0;
+            let zlib =
+                body.len() >= 2 && body[0] & 0x0f == 8 && (usize::from(body[0]) << 8 | usize::from(body[1])) % 31 == 0;
             if zlib {
                 match read_capped(flate2::bufread::ZlibDecoder::new(body), body.len(), max, encoding) {
                     Err(DecodeError::Invalid { .. }) => {}
@@ -108,9 +109,7 @@ fn undo(encoding: Encoding, body: &[u8], max: u64) -> Result<Vec<u8>, DecodeErro
             }
             read_capped(flate2::bufread::DeflateDecoder::new(body), body.len(), max, encoding)
         }
-        Encoding::Brotli => {
-            read_capped(brotli_decompressor::Decompressor::new(body, 4096), body.len(), max, encoding)
-        }
+        Encoding::Brotli => read_capped(brotli_decompressor::Decompressor::new(body, 4096), body.len(), max, encoding),
         Encoding::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(body).and_then(|mut decoder| {
                 // A window of 8 MiB is what RFC 8878 asks decoders on the web to support; more is a memory bomb.

@@ -3,85 +3,29 @@
 //! Invariants: nothing is sent after `not_after`; nothing is sent twice, whatever fails; every phase has a limit; what comes
 //! back says whether the request was written.
 
+use crate::answer::{Answer, Deadline, Failure, Fetched, Response};
+use crate::body::{Pace, Reader, Source, Wanted, instant};
 use crate::budget::ByteBudget;
-use crate::decode::{DecodeError, DecodeLimits, decode, split_encodings};
 use crate::guard::Guard;
-use crate::pool::{Body, Connection, Origin, Pool};
+use crate::http1::{Broken, Http1};
+use crate::http2::{Http2, Stream};
+use crate::pool::{Link, Pool, Site};
+use crate::request::{Prepared, prepare};
 use crate::settings::FetchSettings;
+use crate::target::Target;
 use crate::tls::Tls;
-use bytes::{Buf, Bytes};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Request as HttpRequest, Response as HttpResponse, Uri};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::HeaderValue;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
-use weir_model::{Clock, FailureClass, Release, Request, RequestKind, Tick};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Sleep;
+use weir_model::{Clock, FailureClass, Release, RequestKind, Tick};
 
-/// What came of a release.
-#[derive(Debug)]
-pub struct Fetched {
-    /// What happened.
-    pub answer: Answer,
-    /// When the first byte of the request was about to be written; zero when it was not.
-    pub started_at: Tick,
-    /// When the answer's headers were there; zero when they were not.
-    pub answered_at: Tick,
-    /// When all was done.
-    pub ended_at: Tick,
-    /// Body on the wire.
-    pub wire_bytes: u64,
-}
-
-/// An answer, or why there is none.
-#[derive(Debug)]
-pub enum Answer {
-    /// Headers and whole body, decoded.
-    Response(Response),
-    /// No usable answer.
-    Failed {
-        /// What retry looks at.
-        class: FailureClass,
-        /// What a person reads.
-        reason: String,
-        /// Whether the request may have reached the server.
-        written: bool,
-    },
-    /// Too late for its slot: nothing was sent.
-    Unfetched {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Response {
-    /// HTTP status.
-    pub status: u16,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// Body, decoded.
-    pub body: Vec<u8>,
-}
-
-impl Response {
-    /// A header as text.
-    #[must_use]
-    pub fn header(&self, name: HeaderName) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-}
-
-struct Failure {
-    class: FailureClass,
-    reason: String,
-}
-
-impl Failure {
-    fn new(class: FailureClass, reason: impl Into<String>) -> Failure {
-        Failure { class, reason: reason.into() }
-    }
-}
+/// Connections that may die before a byte was written, until the server counts as not reachable.
+const DEAD_CONNECTIONS_MAX: usize = 3;
 
 /// Makes requests. One a thread, on a single-threaded runtime inside a `LocalSet`.
 pub struct Fetcher {
@@ -92,9 +36,28 @@ pub struct Fetcher {
     user_agent: HeaderValue,
 }
 
-const ACCEPT: HeaderValue = HeaderValue::from_static("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("gzip, deflate, br, zstd");
-const ACCEPT_LANGUAGE: HeaderValue = HeaderValue::from_static("en");
+/// A connection, ready, and for this request alone.
+enum Ready {
+    Http1(Box<Http1>),
+    Http2(Rc<Http2>, Stream),
+}
+
+/// How an exchange ended without a response.
+enum Lost {
+    /// The connection was dead before a byte was written.
+    Dead(String),
+    /// The slot was over before a byte was written.
+    Late,
+    /// It may have reached the server.
+    Failed(Failure),
+}
+
+/// Until when.
+#[derive(Clone, Copy)]
+struct Limits {
+    not_after: Tick,
+    done_until: Tick,
+}
 
 impl Fetcher {
     /// A fetcher with the platform's certificates.
@@ -102,7 +65,12 @@ impl Fetcher {
     /// # Panics
     /// When the user agent is no header value: settings check it before.
     #[must_use]
-    pub fn new(settings: Arc<FetchSettings>, guard: Arc<Guard>, budget: Arc<ByteBudget>, clock: Arc<dyn Clock>) -> Fetcher {
+    pub fn new(
+        settings: Arc<FetchSettings>,
+        guard: Arc<Guard>,
+        budget: Arc<ByteBudget>,
+        clock: Arc<dyn Clock>,
+    ) -> Fetcher {
         Fetcher::with_tls(settings, guard, budget, clock, None)
     }
 
@@ -119,7 +87,7 @@ impl Fetcher {
         tls: Option<Arc<rustls::ClientConfig>>,
     ) -> Fetcher {
         let user_agent = HeaderValue::from_str(&settings.user_agent).expect("settings check the user agent");
-        let pool = Pool::new(Arc::clone(&settings), guard, Tls::new(tls));
+        let pool = Pool::new(Arc::clone(&settings), guard, Arc::clone(&clock), Tls::new(tls));
         Fetcher { settings, budget, clock, pool, user_agent }
     }
 
@@ -137,6 +105,11 @@ impl Fetcher {
 
     /// Makes one request.
     pub async fn fetch(&self, release: &Release) -> Fetched {
+        self.fetch_within(release, Deadline::NEVER).await
+    }
+
+    /// Makes one request, unless the deadline comes first.
+    pub async fn fetch_within(&self, release: &Release, deadline: Deadline) -> Fetched {
         let mut fetched = Fetched {
             answer: Answer::Unfetched { reason: String::new() },
             started_at: Tick(0),
@@ -144,253 +117,269 @@ impl Fetcher {
             ended_at: Tick(0),
             wire_bytes: 0,
         };
-        let total = self.settings.total_timeout;
-        let done = tokio::time::timeout(total, self.fetch_in_time(release, &mut fetched)).await;
-        fetched.answer = match done {
-            Ok(answer) => answer,
-            Err(_) => Answer::Failed {
-                class: FailureClass::Timeout,
-                reason: format!("not done within {total:?}"),
-                written: fetched.started_at > Tick(0),
-            },
-        };
+        fetched.answer = self.answer(release, deadline, &mut fetched).await;
         fetched.ended_at = self.clock.now();
         fetched
     }
 
-    async fn fetch_in_time(&self, release: &Release, fetched: &mut Fetched) -> Answer {
-        let (origin, mut request) = match self.prepare(&release.request) {
+    async fn answer(&self, release: &Release, deadline: Deadline, fetched: &mut Fetched) -> Answer {
+        let unsent = |class, reason| Answer::Failed { class, reason, written: false };
+        let prepared = Target::parse(&release.request.url).and_then(|target| {
+            let site = self.pool.site(&target)?;
+            let prepared = prepare(&release.request, &target, &site, &self.user_agent)?;
+            Ok((site, prepared))
+        });
+        let (site, prepared) = match prepared {
             Ok(prepared) => prepared,
-            Err(reason) => return Answer::Failed { class: FailureClass::BadRequest, reason, written: false },
+            Err(reason) => return unsent(FailureClass::BadRequest, reason),
         };
-        // A kept connection may die between `take` and the write: then nothing was sent, and a new one is opened.
-        loop {
-            let kept = self.pool.take(&origin, self.clock.now());
-            let fresh = kept.is_none();
-            let connection = match kept {
-                // The one before may still be finishing with it; one that was closed meanwhile is passed over.
-                Some(mut connection) => match connection.ready().await {
-                    true => connection,
-                    false => continue,
-                },
-                None => match self.pool.open(&origin, self.clock.now()).await {
-                    Ok(connection) => connection,
-                    Err(error) => return Answer::Failed { class: error.class, reason: error.reason, written: false },
-                },
+        let limits = Limits { not_after: release.not_after.min(deadline.send_until), done_until: deadline.done_until };
+        let mut dead = String::new();
+        for _ in 0..DEAD_CONNECTIONS_MAX {
+            let mut ready = match self.ready(&site, deadline).await {
+                Ok(ready) => ready,
+                Err(answer) => return answer,
             };
-            if let Some(late) = self.await_slot(release).await {
+            if let Some(late) = self.await_slot(release, deadline).await {
+                self.keep(&site, ready);
                 return late;
             }
-            fetched.started_at = self.clock.now();
-            match self.exchange(connection, &origin, request, fetched, release.request.kind).await {
+            // It may have died while the slot was awaited: nothing was sent, so another one is no retry.
+            if !ready.is_usable() {
+                dead = "connection closed before the request was written".into();
+                continue;
+            }
+            match self.exchange(ready, &site, &prepared, limits, release.request.kind, fetched).await {
                 Ok(response) => return Answer::Response(response),
-                Err(Lost::Unsent(unsent, _)) if !fresh => {
-                    fetched.started_at = Tick(0);
-                    request = *unsent;
-                }
-                Err(Lost::Unsent(_, reason)) => {
-                    fetched.started_at = Tick(0);
-                    return Answer::Failed { class: FailureClass::Connect, reason, written: false };
-                }
-                Err(Lost::Failed(failure)) => {
-                    return Answer::Failed { class: failure.class, reason: failure.reason, written: true };
+                Err(Lost::Dead(reason)) => dead = reason,
+                Err(Lost::Late) => return self.late(release, deadline, self.clock.now()),
+                Err(Lost::Failed(Failure { class, reason })) => return Answer::Failed { class, reason, written: true },
+            }
+        }
+        unsent(FailureClass::Connect, dead)
+    }
+
+    /// A kept connection, or a new one.
+    async fn ready(&self, site: &Rc<Site>, deadline: Deadline) -> Result<Ready, Answer> {
+        let unsent = |class, reason| Err(Answer::Failed { class, reason, written: false });
+        loop {
+            let link = match self.pool.take(site) {
+                Some(link) => link,
+                None => match self.until(deadline.send_until, self.pool.open(site)).await {
+                    Some(Ok(link)) => link,
+                    Some(Err(error)) => return unsent(error.class, error.reason),
+                    None => return Err(near()),
+                },
+            };
+            match link {
+                Link::Http1(connection) => return Ok(Ready::Http1(connection)),
+                Link::Http2(connection) => {
+                    let patience = self.clock.now().after(self.settings.total_timeout).min(deadline.send_until);
+                    match self.until(patience, connection.stream()).await {
+                        Some(Some(stream)) => return Ok(Ready::Http2(connection, stream)),
+                        // Closed meanwhile: the next look finds that, and opens another.
+                        Some(None) => {}
+                        None => {
+                            return Err(Answer::Unfetched { reason: "no room on the connection to its server".into() });
+                        }
+                    }
                 }
             }
         }
+    }
+
+    /// Waits for something, but not beyond an instant.
+    async fn until<T>(&self, end: Tick, what: impl Future<Output = T>) -> Option<T> {
+        if end == Tick::NEVER {
+            return Some(what.await);
+        }
+        tokio::time::timeout(end.since(self.clock.now()), what).await.ok()
     }
 
     /// Waits for the slot to open; gives the answer when it is already over.
-    async fn await_slot(&self, release: &Release) -> Option<Answer> {
-        let now = self.clock.now();
-        if now < release.not_before {
-            tokio::time::sleep(release.not_before.since(now)).await;
+    async fn await_slot(&self, release: &Release, deadline: Deadline) -> Option<Answer> {
+        let opens = release.not_before.after(self.settings.margin);
+        loop {
+            let now = self.clock.now();
+            if now > release.not_after.min(deadline.send_until) || opens > deadline.send_until {
+                return Some(self.late(release, deadline, now));
+            }
+            if now >= opens {
+                return None;
+            }
+            tokio::time::sleep(opens.since(now)).await;
         }
-        let now = self.clock.now();
-        (now > release.not_after).then(|| Answer::Unfetched {
-            reason: format!("{} ms late for its slot", now.since(release.not_after).as_millis()),
-        })
     }
 
-    fn prepare(&self, request: &Request) -> Result<(Origin, HttpRequest<Body>), String> {
-        let uri: Uri = request.url.parse().map_err(|error| format!("not a URL: {error}"))?;
-        let tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            other => return Err(format!("scheme {}: expected http or https", other.unwrap_or("missing"))),
-        };
-        let authority = uri.authority().ok_or("a URL without a host")?;
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let origin = Origin { tls, host: authority.host().into(), port };
-        let host = match authority.port_u16() {
-            Some(port) if port != if tls { 443 } else { 80 } => format!("{}:{port}", authority.host()),
-            _ => authority.host().to_owned(),
-        };
-        let method = http::Method::from_bytes(request.method().as_str().as_bytes()).map_err(|error| error.to_string())?;
-        let extra = request.extra.as_deref();
-        let body = extra.and_then(|extra| extra.body.as_deref()).map_or_else(Bytes::new, Bytes::copy_from_slice);
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        // HTTP/1 sends the path alone; HTTP/2 needs the whole URI, which `exchange` restores.
-        let mut made = HttpRequest::new(Body::new(body));
-        *made.method_mut() = method;
-        *made.uri_mut() = path.parse().map_err(|_| "a URL without a path")?;
-        let headers = made.headers_mut();
-        headers.reserve(8);
-        headers.insert(header::HOST, HeaderValue::from_str(&host).map_err(|error| error.to_string())?);
-        headers.insert(header::USER_AGENT, self.user_agent.clone());
-        headers.insert(header::ACCEPT, ACCEPT);
-        headers.insert(header::ACCEPT_LANGUAGE, ACCEPT_LANGUAGE);
-        headers.insert(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
-        if let Some(referer) = request.referer.as_deref().and_then(|referer| referer_for(referer, &uri)) {
-            headers.insert(header::REFERER, referer);
+    fn late(&self, release: &Release, deadline: Deadline, now: Tick) -> Answer {
+        if release.not_after > deadline.send_until {
+            return near();
         }
-        for (name, value) in extra.map(|extra| extra.headers.as_slice()).unwrap_or_default() {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
-            let value = HeaderValue::from_str(value).map_err(|_| format!("the value of {name} is no header value"))?;
-            headers.insert(name, value);
+        Answer::Unfetched { reason: format!("{} ms late for its slot", now.since(release.not_after).as_millis()) }
+    }
+
+    /// Keeps a connection that was not used.
+    fn keep(&self, site: &Site, ready: Ready) {
+        match ready {
+            Ready::Http1(connection) => self.pool.give(site, connection),
+            Ready::Http2(..) => {}
         }
-        Ok((origin, made))
     }
 
     async fn exchange(
         &self,
-        connection: Connection,
-        origin: &Origin,
-        request: HttpRequest<Body>,
-        fetched: &mut Fetched,
+        ready: Ready,
+        site: &Rc<Site>,
+        prepared: &Prepared<'_>,
+        limits: Limits,
         kind: RequestKind,
+        fetched: &mut Fetched,
     ) -> Result<Response, Lost> {
-        let limit = self.settings.headers_timeout;
-        let timed_out = || Lost::Failed(Failure::new(FailureClass::Timeout, format!("no headers within {limit:?}")));
-        let (response, reusable) = match connection {
-            Connection::Http1(mut sender) => {
-                let sent = tokio::time::timeout(limit, sender.try_send_request(request)).await.map_err(|_| timed_out())?;
-                (sent.map_err(lost)?, Some(sender))
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        let now = self.clock.now();
+        let by_deadline = limits.done_until.since(now) < self.settings.total_timeout;
+        let total = self.settings.total_timeout.min(limits.done_until.since(now));
+        let ends_at = instant() + total;
+        let pace = Pace { timer: timer.as_mut(), ends_at, by_deadline, total: self.settings.total_timeout };
+        match ready {
+            Ready::Http1(connection) => self.on_http1(connection, site, prepared, limits, kind, pace, fetched).await,
+            Ready::Http2(connection, stream) => {
+                self.on_http2(&connection, &stream, site, prepared, limits, kind, pace, fetched).await
             }
-            Connection::Http2(mut sender) => {
-                let request = absolute(request, origin).map_err(Lost::Failed)?;
-                let sent = tokio::time::timeout(limit, sender.try_send_request(request)).await.map_err(|_| timed_out())?;
-                (sent.map_err(lost)?, None)
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the one place where a request's parts meet")]
+    async fn on_http1(
+        &self,
+        mut connection: Box<Http1>,
+        site: &Site,
+        prepared: &Prepared<'_>,
+        limits: Limits,
+        kind: RequestKind,
+        mut pace: Pace<'_>,
+        fetched: &mut Fetched,
+    ) -> Result<Response, Lost> {
+        let answered = self.head(&mut pace, connection.send(prepared.for_http1(), limits.not_after)).await;
+        fetched.started_at = connection.gate().written_at();
+        fetched.answered_at = connection.gate().answered_at();
+        let answer = match answered {
+            Ok(Ok(answer)) => answer,
+            _ if connection.was_late() => return Err(Lost::Late),
+            Ok(Err(broken)) if !connection.was_written() => return Err(Lost::Dead(broken.reason)),
+            Ok(Err(broken)) => return Err(Lost::Failed(self.broken(broken))),
+            // Not written within all that time: the server does not read.
+            Err(failure) if !connection.was_written() => return Err(Lost::Dead(failure.reason)),
+            Err(failure) => return Err(Lost::Failed(failure)),
+        };
+        let (parts, body) = answer.into_parts();
+        let wanted = Wanted { kind, status: parts.status.as_u16() };
+        let mut source = Source::Http1 { connection: &mut connection, body };
+        let reader = self.reader();
+        let declared = source.declared(&parts.headers);
+        let read =
+            reader.read(&mut source, declared, &wanted, pace, &mut fetched.wire_bytes).await.map_err(Lost::Failed)?;
+        drop(source);
+        if read.whole {
+            self.pool.give(site, connection);
+        }
+        reader.decoded(wanted.status, parts.headers, read.bytes, &wanted).map_err(Lost::Failed)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "as above")]
+    async fn on_http2(
+        &self,
+        connection: &Http2,
+        stream: &Stream,
+        site: &Site,
+        prepared: &Prepared<'_>,
+        limits: Limits,
+        kind: RequestKind,
+        mut pace: Pace<'_>,
+        fetched: &mut Fetched,
+    ) -> Result<Response, Lost> {
+        let bad = |reason| Lost::Failed(Failure::new(FailureClass::BadRequest, reason));
+        let request = prepared.for_http2(site).map_err(bad)?;
+        let now = self.clock.now();
+        if now > limits.not_after {
+            return Err(Lost::Late);
+        }
+        let answer = match stream.send(request) {
+            Ok(answer) => answer,
+            Err(broken) => {
+                connection.close();
+                return Err(Lost::Dead(broken.reason));
+            }
+        };
+        fetched.started_at = now;
+        let answer = match self.head(&mut pace, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(Lost::Failed(self.broken(Broken::from(error)))),
+            Err(failure) => {
+                // A connection that answers nobody is not offered to others.
+                connection.close();
+                return Err(Lost::Failed(failure));
             }
         };
         fetched.answered_at = self.clock.now();
-        let response = self.read(response, fetched, kind).await.map_err(Lost::Failed)?;
-        if let Some(sender) = reusable {
-            self.pool.give(origin, sender, self.clock.now());
-        }
-        Ok(response)
+        let (parts, body) = answer.into_parts();
+        let wanted = Wanted { kind, status: parts.status.as_u16() };
+        let mut source = Source::Http2(body);
+        let reader = self.reader();
+        let declared = source.declared(&parts.headers);
+        let read =
+            reader.read(&mut source, declared, &wanted, pace, &mut fetched.wire_bytes).await.map_err(Lost::Failed)?;
+        reader.decoded(wanted.status, parts.headers, read.bytes, &wanted).map_err(Lost::Failed)
     }
 
-    /// Reads the body to its end, within the limits.
-    async fn read(&self, response: HttpResponse<Incoming>, fetched: &mut Fetched, kind: RequestKind) -> Result<Response, Failure> {
-        let (parts, mut body) = response.into_parts();
-        let settings = &*self.settings;
-        let declared = hyper::body::Body::size_hint(&body).exact();
-        if let Some(declared) = declared.filter(|declared| *declared > settings.wire_bytes_max && kind == RequestKind::Page) {
-            let max = settings.wire_bytes_max;
-            return Err(Failure::new(FailureClass::TooLarge, format!("body of {declared} bytes, allowed are {max}")));
-        }
-        let most = declared.unwrap_or(settings.wire_bytes_max);
-        let mut permit = None;
-        let mut bytes = Vec::with_capacity(most.min(settings.free_bytes) as usize * usize::from(declared.is_some()));
-        let began = self.clock.now();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Failure::new(FailureClass::Protocol, whole(&error)))?;
-            let Ok(mut data) = frame.into_data() else { continue };
-            fetched.wire_bytes += data.len() as u64;
-            if kind == RequestKind::Robots && fetched.wire_bytes > settings.robots_bytes_max as u64 {
-                data.truncate(settings.robots_bytes_max.saturating_sub(bytes.len()));
-                bytes.extend_from_slice(data.chunk());
-                break;
+    fn reader(&self) -> Reader<'_> {
+        Reader { settings: &self.settings, budget: &self.budget }
+    }
+
+    /// Waits for an answer's headers as long as is allowed.
+    async fn head<T>(&self, pace: &mut Pace<'_>, answer: impl Future<Output = T>) -> Result<T, Failure> {
+        let limit = self.settings.headers_timeout;
+        let headers_by = instant() + limit;
+        pace.timer.as_mut().reset(headers_by.min(pace.ends_at));
+        match race(pin!(answer), pace.timer.as_mut()).await {
+            Some(answer) => Ok(answer),
+            None if headers_by < pace.ends_at => {
+                Err(Failure::new(FailureClass::Timeout, format!("no headers within {limit:?}")))
             }
-            if fetched.wire_bytes > settings.wire_bytes_max {
-                let max = settings.wire_bytes_max;
-                return Err(Failure::new(FailureClass::TooLarge, format!("body of more than {max} bytes")));
-            }
-            bytes.extend_from_slice(data.chunk());
-            drop(data);
-            if permit.is_none() && fetched.wire_bytes > settings.free_bytes {
-                permit = Some(self.budget.take(most).await);
-            }
-            self.check_rate(began, fetched.wire_bytes)?;
+            None => Err(Failure::new(FailureClass::Timeout, pace.ended())),
         }
-        let body = self.decoded(&parts.headers, bytes)?;
-        Ok(Response { status: parts.status.as_u16(), headers: parts.headers, body })
     }
 
-    fn check_rate(&self, began: Tick, bytes: u64) -> Result<(), Failure> {
-        let took = self.clock.now().since(began);
-        let slow = took > self.settings.rate_grace && (bytes as f64) < self.settings.rate_min as f64 * took.as_secs_f64();
-        if slow {
-            let min = self.settings.rate_min;
-            return Err(Failure::new(FailureClass::Timeout, format!("{bytes} bytes in {took:?}, slower than {min} a second")));
+    fn broken(&self, broken: Broken) -> Failure {
+        if broken.head_too_large {
+            let (bytes, count) = (self.settings.header_bytes_max, self.settings.header_count_max);
+            return Failure::new(
+                FailureClass::TooLarge,
+                format!("headers of more than {bytes} bytes or {count} lines"),
+            );
         }
-        Ok(())
+        Failure::new(FailureClass::Protocol, broken.reason)
     }
+}
 
-    fn decoded(&self, headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        if !headers.contains_key(header::CONTENT_ENCODING) {
-            if body.len() as u64 > self.settings.body_bytes_max {
-                let max = self.settings.body_bytes_max;
-                return Err(Failure::new(FailureClass::TooLarge, format!("body of more than {max} bytes")));
-            }
-            return Ok(body);
+impl Ready {
+    fn is_usable(&mut self) -> bool {
+        match self {
+            Ready::Http1(connection) => connection.is_usable(),
+            Ready::Http2(_, stream) => stream.is_usable(),
         }
-        let tokens: Vec<&str> = headers.get_all(header::CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
-        let (_, undone) = split_encodings(&tokens);
-        let limits = DecodeLimits { bytes_max: self.settings.body_bytes_max, ratio_max: self.settings.ratio_max };
-        decode(&undone, body, limits).map_err(|error| match error {
-            DecodeError::TooLarge { .. } => Failure::new(FailureClass::TooLarge, error.to_string()),
-            DecodeError::Invalid { .. } => Failure::new(FailureClass::Decode, error.to_string()),
-        })
     }
 }
 
-/// Why an exchange gave no response.
-enum Lost {
-    /// Not a byte was written: the request comes back.
-    Unsent(Box<HttpRequest<Body>>, String),
-    /// It may have reached the server.
-    Failed(Failure),
+fn near() -> Answer {
+    Answer::Unfetched { reason: "the function's deadline is near".into() }
 }
 
-fn lost(mut error: hyper::client::conn::TrySendError<HttpRequest<Body>>) -> Lost {
-    let reason = whole(error.error());
-    match error.take_message() {
-        Some(request) => Lost::Unsent(Box::new(request), reason),
-        None => Lost::Failed(Failure::new(FailureClass::Protocol, reason)),
-    }
+/// What comes first; `None` when it is the timer.
+async fn race<T>(mut what: Pin<&mut impl Future<Output = T>>, mut timer: Pin<&mut Sleep>) -> Option<T> {
+    poll_fn(|cx| match what.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
-
-/// An error with its causes, as one line.
-fn whole(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-fn absolute(mut request: HttpRequest<Body>, origin: &Origin) -> Result<HttpRequest<Body>, Failure> {
-    let host = request.headers_mut().remove(header::HOST);
-    let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(&origin.host);
-    let scheme = if origin.tls { "https" } else { "http" };
-    let uri = format!("{scheme}://{host}{}", request.uri());
-    *request.uri_mut() = uri.parse().map_err(|_| Failure::new(FailureClass::BadRequest, "a URL that HTTP/2 cannot send"))?;
-    Ok(request)
-}
-
-/// `strict-origin-when-cross-origin`: the whole page to the same origin, the origin alone to others, nothing from https to http.
-fn referer_for(referer: &str, target: &Uri) -> Option<HeaderValue> {
-    let from: Uri = referer.parse().ok()?;
-    if from.scheme_str() == Some("https") && target.scheme_str() != Some("https") {
-        return None;
-    }
-    if from.scheme() == target.scheme() && from.authority() == target.authority() {
-        return HeaderValue::from_str(referer).ok();
-    }
-    HeaderValue::from_str(&format!("{}://{}/", from.scheme_str()?, from.authority()?)).ok()
-}
-

@@ -4,13 +4,16 @@
 //! wrapped in an IPv6 address (mapped, compatible, 6to4, NAT64, Teredo). The exception: hosts that the operator's own start
 //! URLs name, exactly these.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::OnceLock;
 
 /// Who may be connected to.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
-    allowed: BTreeSet<String>,
+    /// Host, and whether its first address was a public one.
+    allowed: BTreeMap<String, OnceLock<bool>>,
+    refused: BTreeSet<SocketAddr>,
 }
 
 /// IPv4 blocks of the registry that are not globally reachable: address, prefix length.
@@ -44,6 +47,16 @@ const V6_REFUSED: &[(Ipv6Addr, u8)] = &[
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
+/// Where clouds answer with credentials: refused even to hosts that are allowed.
+const METADATA: &[IpAddr] = &[
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+
 impl Guard {
     /// A guard that lets nobody into special-purpose ranges.
     #[must_use]
@@ -53,14 +66,41 @@ impl Guard {
 
     /// Lets this exact host be anywhere: the operator's start URLs name it.
     pub fn allow_host(&mut self, host: &str) {
-        self.allowed.insert(normal(host));
+        self.allowed.entry(normal(host)).or_default();
     }
 
-    /// Whether a connection for `host` may go to `address`.
-    #[must_use]
-    pub fn permits(&self, host: &str, address: IpAddr) -> bool {
-        is_global(address) || self.allowed.contains(&normal(host))
+    /// Refuses a socket to everybody, allowed hosts too: the Lambda runtime's own.
+    pub fn refuse_socket(&mut self, socket: SocketAddr) {
+        self.refused.insert(socket);
     }
+
+    /// Whether a connection for `host` may go to `socket`.
+    #[must_use]
+    pub fn permits(&self, host: &str, socket: SocketAddr) -> bool {
+        let address = unwrapped(socket.ip());
+        if METADATA.contains(&address) || self.refused.contains(&SocketAddr::new(address, socket.port())) {
+            return false;
+        }
+        let global = is_global(address);
+        match self.allowed.get(&normal(host)) {
+            // A public name that the operator gave stays public: its owner cannot move it into the operator's network later.
+            Some(public) => global || public.get() != Some(&true),
+            None => global,
+        }
+    }
+
+    /// Tells what was connected to: the first answer fixes whether an allowed name is a public or a private one.
+    pub(crate) fn note_connected(&self, host: &str, address: IpAddr) {
+        if let Some(public) = self.allowed.get(&normal(host)) {
+            // The first one stays.
+            let _ = public.set(is_global(unwrapped(address)));
+        }
+    }
+}
+
+/// The IPv4 address in an IPv4-mapped one.
+fn unwrapped(address: IpAddr) -> IpAddr {
+    address.to_canonical()
 }
 
 fn normal(host: &str) -> String {
@@ -113,30 +153,104 @@ mod tests {
     #[test]
     fn special_purpose_ranges_are_refused_at_their_edges() {
         for inside in [
-            "0.0.0.0", "0.255.255.255", "10.0.0.1", "100.64.0.0", "100.127.255.255", "127.0.0.1", "127.255.255.255",
-            "169.254.169.254", "172.16.0.0", "172.31.255.255", "192.0.0.8", "192.168.0.0", "192.168.255.255",
-            "198.18.0.0", "198.19.255.255", "224.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1",
-            "::ffff:169.254.169.254", "::7f00:1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001::1", "2001:db8::1",
-            "fc00::1", "fe80::1", "ff02::1", "fd00:ec2::254", "100::1", "5f00::1", "3fff::1",
+            "0.0.0.0",
+            "0.255.255.255",
+            "10.0.0.1",
+            "100.64.0.0",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.255.255.255",
+            "169.254.169.254",
+            "172.16.0.0",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.0.0",
+            "192.168.255.255",
+            "198.18.0.0",
+            "198.19.255.255",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::7f00:1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001::1",
+            "2001:db8::1",
+            "fc00::1",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "100::1",
+            "5f00::1",
+            "3fff::1",
         ] {
             assert!(!global(inside), "{inside} is special");
         }
         for outside in [
-            "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
-            "169.253.255.255", "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "198.17.255.255",
-            "198.20.0.0", "223.255.255.255", "2606:4700::1", "2a00:1450::1", "::ffff:1.1.1.1", "64:ff9b::101:101",
+            "1.1.1.1",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.0",
+            "169.253.255.255",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.167.255.255",
+            "192.169.0.0",
+            "198.17.255.255",
+            "198.20.0.0",
+            "223.255.255.255",
+            "2606:4700::1",
+            "2a00:1450::1",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
         ] {
             assert!(global(outside), "{outside} is global");
         }
+    }
+
+    fn socket(text: &str) -> SocketAddr {
+        SocketAddr::new(text.parse().expect("an address"), 80)
     }
 
     #[test]
     fn only_the_host_that_the_operator_named_may_be_private() {
         let mut guard = Guard::new();
         guard.allow_host("localhost");
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let loopback = socket("127.0.0.1");
         assert!(guard.permits("localhost", loopback) && guard.permits("LOCALHOST.", loopback));
         assert!(!guard.permits("evil.localhost", loopback) && !guard.permits("example.com", loopback));
+        assert!(guard.permits("example.com", socket("1.1.1.1")));
+    }
+
+    #[test]
+    fn metadata_and_the_functions_own_runtime_are_closed_to_everybody() {
+        let mut guard = Guard::new();
+        guard.allow_host("here");
+        let runtime = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9001);
+        guard.refuse_socket(runtime);
+        for metadata in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"] {
+            assert!(!guard.permits("here", socket(metadata)), "{metadata}");
+        }
+        assert!(!guard.permits("here", runtime));
+        assert!(!guard.permits("here", SocketAddr::new("::ffff:127.0.0.1".parse().expect("v6"), 9001)));
+        assert!(guard.permits("here", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9002)));
+    }
+
+    #[test]
+    fn a_public_start_host_cannot_move_into_the_private_network() {
+        let mut guard = Guard::new();
+        guard.allow_host("shop.example");
+        guard.allow_host("intranet");
+        guard.note_connected("shop.example", "1.1.1.1".parse().expect("v4"));
+        guard.note_connected("intranet", "10.0.0.1".parse().expect("v4"));
+        assert!(!guard.permits("shop.example", socket("10.0.0.1")) && guard.permits("shop.example", socket("1.0.0.1")));
+        assert!(guard.permits("intranet", socket("10.0.0.2")));
     }
 
     proptest! {

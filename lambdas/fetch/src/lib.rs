@@ -4,19 +4,27 @@
 //! HTTP request a call, no redirect, no retry; not a byte after `not_after`; every resolved address asked of the guard;
 //! everything that grows has a limit.
 
+mod answer;
+mod body;
 mod budget;
 mod charset;
 mod decode;
 mod fetcher;
 mod guard;
+mod http1;
+mod http2;
 mod pool;
+mod request;
 mod resolve;
 mod settings;
+mod target;
 mod tls;
+mod wire;
 
+pub use answer::{Answer, Deadline, Fetched, Response};
 pub use budget::ByteBudget;
 pub use charset::decode_text;
 pub use decode::{DecodeError, DecodeLimits, decode, split_encodings};
-pub use fetcher::{Answer, Fetched, Fetcher, Response};
+pub use fetcher::Fetcher;
 pub use guard::{Guard, is_global};
 pub use settings::FetchSettings;

@@ -1,41 +1,31 @@
-//! Connections of one thread: opened through guard and TLS, kept while idle, never shared between threads.
+//! Connections of one thread: opened through resolver, guard and TLS, kept while idle, never shared between threads.
 //!
 //! Invariants: an idle connection is used last in, first out, so that surplus ones age and close; a connection is handed to
-//! one request at a time (HTTP/1) or to many up to the server's limit (HTTP/2); nothing is retried here.
+//! one request at a time (HTTP/1) or to as many as the server allows (HTTP/2); nothing is retried here.
 
 use crate::guard::Guard;
+use crate::http1::Http1;
+use crate::http2::Http2;
 use crate::resolve::Resolver;
 use crate::settings::FetchSettings;
+use crate::target::{Place, Target};
 use crate::tls::Tls;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
-use std::cell::RefCell;
+use crate::wire::{Gate, Socket, Wire};
+use hyper::client::conn::http1;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use weir_model::{FailureClass, Tick};
+use tokio::sync::Mutex;
+use weir_model::{Clock, FailureClass, Tick};
 
-/// A request's body.
-pub(crate) type Body = Full<Bytes>;
-
-/// A connection that can take a request now.
-pub(crate) enum Connection {
-    Http1(http1::SendRequest<Body>),
-    Http2(http2::SendRequest<Body>),
-}
-
-impl Connection {
-    /// Waits until it can take a request; false when it was closed.
-    pub async fn ready(&mut self) -> bool {
-        match self {
-            Connection::Http1(sender) => sender.ready().await.is_ok(),
-            Connection::Http2(sender) => sender.ready().await.is_ok(),
-        }
-    }
+/// A connection that can take a request.
+pub(crate) enum Link {
+    Http1(Box<Http1>),
+    Http2(Rc<Http2>),
 }
 
 /// Why no connection could be had. Nothing was written.
@@ -51,178 +41,203 @@ impl ConnectError {
     }
 }
 
-/// Where a connection leads.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Origin {
+/// One origin and its connections.
+pub(crate) struct Site {
     pub tls: bool,
-    pub host: Box<str>,
-    pub port: u16,
+    pub place: Place,
+    idle: RefCell<Vec<(Box<Http1>, Tick)>>,
+    shared: RefCell<Option<(Rc<Http2>, Tick)>>,
+    /// Held while the first connection shows whether the server speaks HTTP/2: then all share that one.
+    opening: Mutex<()>,
+    speaks_http1: Cell<bool>,
 }
 
-struct Idle {
-    connection: http1::SendRequest<Body>,
-    since: Tick,
-}
-
-#[derive(Default)]
-struct Kept {
-    idle: Vec<Idle>,
-    shared: Option<http2::SendRequest<Body>>,
-}
+type Sites = HashMap<Box<str>, Rc<Site>, BuildHasherDefault<DefaultHasher>>;
 
 /// One thread's connections.
 pub(crate) struct Pool {
     settings: Arc<FetchSettings>,
     guard: Arc<Guard>,
+    clock: Arc<dyn Clock>,
     resolver: Resolver,
     tls: Tls,
-    kept: RefCell<HashMap<Origin, Kept, BuildHasherDefault<DefaultHasher>>>,
-    idle: RefCell<usize>,
+    http1: http1::Builder,
+    sites: RefCell<Sites>,
+    idle: Cell<usize>,
+    swept_at: Cell<Tick>,
 }
 
 impl Pool {
-    pub fn new(settings: Arc<FetchSettings>, guard: Arc<Guard>, tls: Tls) -> Pool {
-        let resolver = Resolver::new(settings.dns_ttl);
-        Pool { settings, guard, resolver, tls, kept: RefCell::default(), idle: RefCell::new(0) }
+    pub fn new(settings: Arc<FetchSettings>, guard: Arc<Guard>, clock: Arc<dyn Clock>, tls: Tls) -> Pool {
+        let mut http1 = http1::Builder::new();
+        // Pages come from servers as they are; what browsers read, is read.
+        http1
+            .max_headers(settings.header_count_max)
+            .max_header_size(settings.header_bytes_max)
+            .max_buf_size(settings.header_bytes_max.max(64 << 10))
+            .title_case_headers(true)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true);
+        let resolver = Resolver::new(&settings, Arc::clone(&clock));
+        let swept_at = Cell::new(clock.now());
+        let (sites, idle) = (RefCell::default(), Cell::new(0));
+        Pool { settings, guard, clock, resolver, tls, http1, sites, idle, swept_at }
+    }
+
+    /// The site of a URL.
+    pub fn site(&self, target: &Target<'_>) -> Result<Rc<Site>, String> {
+        if let Some(site) = self.sites.borrow().get(target.origin) {
+            return Ok(Rc::clone(site));
+        }
+        let site = Rc::new(Site {
+            tls: target.tls,
+            place: target.place()?,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            opening: Mutex::default(),
+            speaks_http1: Cell::new(!target.tls),
+        });
+        self.sites.borrow_mut().insert(target.origin.into(), Rc::clone(&site));
+        Ok(site)
     }
 
     /// A kept connection that is still open.
-    pub fn take(&self, origin: &Origin, now: Tick) -> Option<Connection> {
-        let mut kept = self.kept.borrow_mut();
-        let kept = kept.get_mut(origin)?;
-        if let Some(shared) = &kept.shared {
-            if !shared.is_closed() {
-                return Some(Connection::Http2(shared.clone()));
-            }
-            kept.shared = None;
+    pub fn take(&self, site: &Site) -> Option<Link> {
+        let now = self.clock.now();
+        self.sweep(now);
+        if let Some(shared) = self.shared(site, now) {
+            return Some(shared);
         }
-        while let Some(idle) = kept.idle.pop() {
-            *self.idle.borrow_mut() -= 1;
-            let fresh = now.since(idle.since) < self.settings.idle_timeout;
-            if fresh && !idle.connection.is_closed() {
-                return Some(Connection::Http1(idle.connection));
+        loop {
+            let (mut connection, since) = site.idle.borrow_mut().pop()?;
+            self.idle.set(self.idle.get() - 1);
+            if now.since(since) < self.settings.idle_timeout && connection.is_usable() {
+                return Some(Link::Http1(connection));
             }
         }
+    }
+
+    fn shared(&self, site: &Site, now: Tick) -> Option<Link> {
+        let mut shared = site.shared.borrow_mut();
+        let (connection, used_at) = shared.as_mut()?;
+        if connection.is_usable() {
+            *used_at = now;
+            return Some(Link::Http2(Rc::clone(connection)));
+        }
+        *shared = None;
         None
     }
 
     /// Keeps a connection whose answer was read to its end.
-    pub fn give(&self, origin: &Origin, connection: http1::SendRequest<Body>, now: Tick) {
-        if connection.is_closed() || *self.idle.borrow() >= self.settings.idle_max {
-            return;
-        }
-        let mut all = self.kept.borrow_mut();
-        if !all.contains_key(origin) {
-            self.forget_stale(&mut all, now);
-            all.insert(origin.clone(), Kept::default());
-        }
-        let Some(kept) = all.get_mut(origin) else { return };
-        if kept.idle.len() < self.settings.idle_per_origin_max {
-            kept.idle.push(Idle { connection, since: now });
-            *self.idle.borrow_mut() += 1;
+    pub fn give(&self, site: &Site, mut connection: Box<Http1>) {
+        let mut idle = site.idle.borrow_mut();
+        let full = self.idle.get() >= self.settings.idle_max || idle.len() >= self.settings.idle_per_origin_max;
+        if !full && connection.is_usable() {
+            idle.push((connection, self.clock.now()));
+            self.idle.set(self.idle.get() + 1);
         }
     }
 
-    /// Origins whose connections are all too old or closed: looked for when a new origin comes, so a broad crawl stays bounded.
-    fn forget_stale(&self, all: &mut HashMap<Origin, Kept, BuildHasherDefault<DefaultHasher>>, now: Tick) {
+    /// Closes what is too old or was closed by its server, now and then, and forgets origins that nobody uses: a broad crawl
+    /// stays bounded.
+    fn sweep(&self, now: Tick) {
         let timeout = self.settings.idle_timeout;
-        let mut dropped = 0;
-        all.retain(|_, kept| {
-            let before = kept.idle.len();
-            kept.idle.retain(|idle| now.since(idle.since) < timeout && !idle.connection.is_closed());
-            dropped += before - kept.idle.len();
-            !kept.idle.is_empty() || kept.shared.as_ref().is_some_and(|shared| !shared.is_closed())
+        if now.since(self.swept_at.get()) < timeout / 2 {
+            return;
+        }
+        self.swept_at.set(now);
+        let mut count = 0;
+        self.sites.borrow_mut().retain(|_, site| {
+            let mut idle = site.idle.borrow_mut();
+            idle.retain_mut(|(connection, since)| now.since(*since) < timeout && connection.is_usable());
+            count += idle.len();
+            let mut shared = site.shared.borrow_mut();
+            shared.take_if(|(connection, used_at)| {
+                !connection.is_usable() || connection.is_idle() && now.since(*used_at) >= timeout
+            });
+            !idle.is_empty() || shared.is_some() || Rc::strong_count(site) > 1
         });
-        *self.idle.borrow_mut() -= dropped;
+        self.idle.set(count);
     }
 
     /// Opens a connection: resolves, asks the guard for every address, connects to the first permitted one that answers.
-    pub async fn open(&self, origin: &Origin, now: Tick) -> Result<Connection, ConnectError> {
+    pub async fn open(&self, site: &Site) -> Result<Link, ConnectError> {
         let limit = self.settings.connect_timeout;
-        match tokio::time::timeout(limit, self.open_unbounded(origin, now)).await {
+        match tokio::time::timeout(limit, Box::pin(self.open_unbounded(site))).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::new(FailureClass::Timeout, format!("no connection within {limit:?}"))),
         }
     }
 
-    async fn open_unbounded(&self, origin: &Origin, now: Tick) -> Result<Connection, ConnectError> {
-        let stream = self.connect(origin, now).await?;
+    async fn open_unbounded(&self, site: &Site) -> Result<Link, ConnectError> {
+        let _first = if site.speaks_http1.get() { None } else { Some(site.opening.lock().await) };
+        // Whoever was before may have found that all share one.
+        if let Some(shared) = self.shared(site, self.clock.now()) {
+            return Ok(shared);
+        }
+        let stream = self.connect(&site.place).await?;
         // A socket option that cannot be set costs latency, not correctness.
         let _ = stream.set_nodelay(true);
-        if !origin.tls {
-            return self.http1(TokioIo::new(stream)).await;
+        let gate = Gate::new(Arc::clone(&self.clock));
+        if !site.tls {
+            return self.http1(Wire { socket: Socket::Plain(stream), gate }).await;
         }
-        let (stream, h2) = self.tls.wrap(&origin.host, stream).await.map_err(|error| ConnectError::new(FailureClass::Tls, error))?;
-        if h2 { self.http2(origin, TokioIo::new(stream)).await } else { self.http1(TokioIo::new(stream)).await }
+        let (stream, http2) = self
+            .tls
+            .wrap(&site.place.host, stream)
+            .await
+            .map_err(|error| ConnectError::new(FailureClass::Tls, error))?;
+        let wire = Wire { socket: Socket::Tls(Box::new(stream)), gate };
+        if !http2 {
+            site.speaks_http1.set(true);
+            return self.http1(wire).await;
+        }
+        site.speaks_http1.set(false);
+        let made = Http2::handshake(wire, self.settings.streams_max, self.settings.header_bytes_max)
+            .await
+            .map_err(|error| ConnectError::new(FailureClass::Connect, error.to_string()))?;
+        *site.shared.borrow_mut() = Some((Rc::clone(&made), self.clock.now()));
+        Ok(Link::Http2(made))
     }
 
-    async fn connect(&self, origin: &Origin, now: Tick) -> Result<TcpStream, ConnectError> {
-        let addresses = self
-            .resolver
-            .resolve(&origin.host, now)
-            .await
-            .map_err(|error| ConnectError::new(FailureClass::Dns, format!("cannot resolve {}: {error}", origin.host)))?;
-        let mut last = ConnectError::new(FailureClass::Dns, format!("{} has no address", origin.host));
-        for address in addresses.iter() {
-            if !self.guard.permits(&origin.host, *address) {
-                last = ConnectError::new(
-                    FailureClass::ForbiddenAddress,
-                    format!("{} is at {address}, a special-purpose address that no start URL names", origin.host),
-                );
-                continue;
-            }
-            match TcpStream::connect(SocketAddr::new(*address, origin.port)).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => {
-                    last = ConnectError::new(FailureClass::Connect, format!("cannot connect to {address}:{}: {error}", origin.port));
+    async fn http1(&self, wire: Wire) -> Result<Link, ConnectError> {
+        let made = Http1::handshake(&self.http1, wire).await;
+        let made = made.map_err(|error| ConnectError::new(FailureClass::Connect, error.to_string()))?;
+        Ok(Link::Http1(Box::new(made)))
+    }
+
+    async fn connect(&self, place: &Place) -> Result<TcpStream, ConnectError> {
+        let found = self.resolver.resolve(&place.host).await;
+        let found = found
+            .map_err(|error| ConnectError::new(FailureClass::Dns, format!("cannot resolve {}: {error}", place.host)))?;
+        let sockets = || found.iter().map(|address| SocketAddr::new(*address, place.port));
+        let permitted: Vec<SocketAddr> = sockets().filter(|socket| self.guard.permits(&place.host, *socket)).collect();
+        let mut last = match sockets().next() {
+            None => ConnectError::new(FailureClass::Dns, format!("{} has no address", place.host)),
+            Some(first) => ConnectError::new(
+                FailureClass::ForbiddenAddress,
+                format!("{} is at {}, a special-purpose address that no start URL names", place.host, first.ip()),
+            ),
+        };
+        for (at, socket) in permitted.iter().enumerate() {
+            // An address that swallows packets must not use up the time of the next one.
+            let all = self.settings.connect_timeout;
+            let limit = if at + 1 < permitted.len() { all / 4 } else { all };
+            match tokio::time::timeout(limit, TcpStream::connect(socket)).await {
+                Ok(Ok(stream)) => {
+                    self.guard.note_connected(&place.host, socket.ip());
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => {
+                    last = ConnectError::new(FailureClass::Connect, format!("cannot connect to {socket}: {error}"))
+                }
+                Err(_) => {
+                    last =
+                        ConnectError::new(FailureClass::Timeout, format!("no connection to {socket} within {limit:?}"))
                 }
             }
         }
         Err(last)
     }
-
-    async fn http1<S>(&self, io: TokioIo<S>) -> Result<Connection, ConnectError>
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-    {
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(self.settings.header_count_max)
-            .max_buf_size(self.settings.header_bytes_max.max(8192))
-            .handshake(io)
-            .await
-            .map_err(|error| ConnectError::new(FailureClass::Connect, error.to_string()))?;
-        // Its end and its errors reach the request that is on it.
-        tokio::task::spawn_local(async move { drop(connection.await) });
-        Ok(Connection::Http1(sender))
-    }
-
-    async fn http2<S>(&self, origin: &Origin, io: TokioIo<S>) -> Result<Connection, ConnectError>
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-    {
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
-            .max_header_list_size(self.settings.header_bytes_max as u32)
-            .handshake(io)
-            .await
-            .map_err(|error| ConnectError::new(FailureClass::Connect, error.to_string()))?;
-        tokio::task::spawn_local(async move { drop(connection.await) });
-        self.kept.borrow_mut().entry(origin.clone()).or_default().shared = Some(sender.clone());
-        Ok(Connection::Http2(sender))
-    }
 }
-
-/// Spawns HTTP/2's tasks on this thread.
-#[derive(Clone, Copy)]
-struct LocalExecutor;
-
-impl<F> hyper::rt::Executor<F> for LocalExecutor
-where
-    F: Future + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
-    }
-}
-

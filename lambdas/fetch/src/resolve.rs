@@ -1,67 +1,120 @@
 //! Names to addresses: `localhost` without a look-up (RFC 6761), literals as they are, others through the system's resolver,
 //! remembered for a while, one look-up in flight a name.
+//!
+//! Invariant: a look-up goes on when those who waited for it have gone, so that a slow resolver is never asked twice at once.
 
+use crate::settings::FetchSettings;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
-use weir_model::Tick;
+use tokio::sync::Notify;
+use weir_model::{Clock, Tick};
 
-/// Names remembered at once; beyond it the oldest half is forgotten.
+/// Names remembered at once; beyond it those that ran out, or else the older half, are forgotten.
 const NAMES_MAX: usize = 4096;
 
-#[derive(Default)]
-struct Entry {
-    addresses: Rc<[IpAddr]>,
-    until: Tick,
+/// Addresses of a name, or why it has none.
+pub(crate) type Found = Result<Rc<[IpAddr]>, Rc<str>>;
+
+#[derive(Clone)]
+enum Entry {
+    Asked(Rc<Notify>),
+    Known { found: Found, until: Tick },
 }
 
-type Slot = Rc<Mutex<Entry>>;
+type Names = HashMap<Box<str>, Entry, BuildHasherDefault<DefaultHasher>>;
 
 /// One thread's resolver.
+#[derive(Clone)]
 pub(crate) struct Resolver {
-    names: RefCell<HashMap<Box<str>, Slot, BuildHasherDefault<DefaultHasher>>>,
+    names: Rc<RefCell<Names>>,
+    fixed: Rc<HashMap<Box<str>, Rc<[IpAddr]>, BuildHasherDefault<DefaultHasher>>>,
+    clock: Arc<dyn Clock>,
     ttl: Duration,
+    failure_ttl: Duration,
     loopback: Rc<[IpAddr]>,
 }
 
 impl Resolver {
-    pub fn new(ttl: Duration) -> Resolver {
+    pub fn new(settings: &FetchSettings, clock: Arc<dyn Clock>) -> Resolver {
+        let fixed = settings
+            .hosts
+            .iter()
+            .map(|(name, addresses)| (name.to_ascii_lowercase().into(), Rc::from(addresses.as_slice())));
         let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        Resolver { names: RefCell::default(), ttl, loopback: Rc::new(loopback) }
+        Resolver {
+            names: Rc::default(),
+            fixed: Rc::new(fixed.collect()),
+            clock,
+            ttl: settings.dns_ttl,
+            failure_ttl: settings.dns_failure_ttl,
+            loopback: Rc::new(loopback),
+        }
     }
 
-    /// Addresses of a host, in the order to try them.
-    pub async fn resolve(&self, host: &str, now: Tick) -> std::io::Result<Rc<[IpAddr]>> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = bare.parse::<IpAddr>() {
+    /// Addresses of a host (lower case), in the order to try them.
+    pub async fn resolve(&self, host: &str) -> Found {
+        if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(Rc::new([address]));
         }
-        let name = bare.trim_end_matches('.');
-        if name.eq_ignore_ascii_case("localhost") || name.len() > 10 && name[name.len() - 10..].eq_ignore_ascii_case(".localhost") {
+        let name = host.trim_end_matches('.');
+        if let Some(addresses) = self.fixed.get(name) {
+            return Ok(Rc::clone(addresses));
+        }
+        if name == "localhost" || name.ends_with(".localhost") {
             return Ok(Rc::clone(&self.loopback));
         }
-        let slot = self.slot(name);
-        let mut entry = slot.lock().await;
-        if entry.until <= now {
-            let found: Vec<IpAddr> = tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect();
-            *entry = Entry { addresses: found.into(), until: now.after(self.ttl) };
+        loop {
+            let known = self.names.borrow().get(name).cloned();
+            match known {
+                Some(Entry::Known { found, until }) if self.clock.now() < until => return found,
+                Some(Entry::Asked(answered)) => answered.notified().await,
+                _ => self.ask(name),
+            }
         }
-        Ok(Rc::clone(&entry.addresses))
     }
 
-    fn slot(&self, name: &str) -> Slot {
+    /// Starts a look-up in a task of its own.
+    fn ask(&self, name: &str) {
+        let answered = Rc::new(Notify::new());
+        self.remember(name, Entry::Asked(Rc::clone(&answered)));
+        let (resolver, name) = (self.clone(), Box::<str>::from(name));
+        tokio::task::spawn_local(async move {
+            let (found, ttl) = match tokio::net::lookup_host((&*name, 0)).await {
+                Ok(addresses) => (Ok(addresses.map(|address| address.ip()).collect::<Vec<_>>().into()), resolver.ttl),
+                Err(error) => (Err(Rc::from(error.to_string())), resolver.failure_ttl),
+            };
+            let until = resolver.clock.now().after(ttl);
+            resolver.remember(&name, Entry::Known { found, until });
+            answered.notify_waiters();
+        });
+    }
+
+    fn remember(&self, name: &str, entry: Entry) {
         let mut names = self.names.borrow_mut();
         if names.len() >= NAMES_MAX {
-            let mut ends: Vec<Tick> = names.values().filter_map(|slot| slot.try_lock().ok().map(|entry| entry.until)).collect();
-            ends.sort_unstable();
-            let middle = ends.get(ends.len() / 2).copied().unwrap_or(Tick::NEVER);
-            names.retain(|_, slot| slot.try_lock().is_ok_and(|entry| entry.until > middle));
+            forget(&mut names, self.clock.now());
         }
-        Rc::clone(names.entry(name.into()).or_default())
+        names.insert(name.into(), entry);
+    }
+}
+
+/// Makes room: what ran out goes, or else the half that runs out first.
+fn forget(names: &mut Names, now: Tick) {
+    let end = |entry: &Entry| match entry {
+        Entry::Known { until, .. } => *until,
+        Entry::Asked(_) => Tick::NEVER,
+    };
+    names.retain(|_, entry| end(entry) > now);
+    if names.len() > NAMES_MAX / 2 {
+        let mut ends: Vec<Tick> = names.values().map(end).collect();
+        ends.sort_unstable();
+        let middle = ends[ends.len() / 2];
+        names.retain(|_, entry| end(entry) > middle);
     }
 }
 
@@ -69,14 +122,37 @@ impl Resolver {
 mod tests {
     use super::*;
 
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Tick {
+            Tick(1)
+        }
+    }
+
     #[tokio::test(flavor = "current_thread")]
-    async fn localhost_and_literals_need_no_look_up() {
-        let resolver = Resolver::new(Duration::from_secs(1));
-        for name in ["localhost", "LocalHost.", "shop.localhost"] {
-            let found = resolver.resolve(name, Tick(1)).await.expect("an address");
+    async fn localhost_literals_and_fixed_names_need_no_look_up() {
+        let inside = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
+        let settings = FetchSettings { hosts: vec![("Intranet".into(), vec![inside])], ..FetchSettings::default() };
+        let resolver = Resolver::new(&settings, Arc::new(Still));
+        for name in ["localhost", "localhost.", "shop.localhost"] {
+            let found = resolver.resolve(name).await.expect("an address");
             assert_eq!(found[0], IpAddr::V4(Ipv4Addr::LOCALHOST), "{name}");
         }
-        assert_eq!(&*resolver.resolve("[::2]", Tick(1)).await.expect("a literal"), ["::2".parse::<IpAddr>().expect("v6")]);
+        assert_eq!(*resolver.resolve("::2").await.expect("a literal"), ["::2".parse::<IpAddr>().expect("v6")]);
+        assert_eq!(*resolver.resolve("intranet").await.expect("a name"), [inside]);
         assert!(resolver.names.borrow().is_empty());
+    }
+
+    #[test]
+    fn names_are_forgotten_before_there_are_too_many() {
+        let resolver = Resolver::new(&FetchSettings::default(), Arc::new(Still));
+        for number in 0..3 * NAMES_MAX as u64 {
+            let until = Tick(2 + number);
+            resolver.remember(&format!("{number}.example"), Entry::Known { found: Err("none".into()), until });
+            assert!(resolver.names.borrow().len() <= NAMES_MAX);
+        }
+        let newest = format!("{}.example", 3 * NAMES_MAX - 1);
+        assert!(resolver.names.borrow().contains_key(&*newest));
     }
 }
