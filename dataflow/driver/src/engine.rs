@@ -334,6 +334,7 @@ impl Engine {
             }
         }
         self.stage.snapshot(write)?;
+        self.stage.compact();
         write("driver", &own)
     }
 

@@ -15,6 +15,8 @@ pub enum Event {
     Offer(Offer),
     /// A function reports one release.
     Report(Box<Report>),
+    /// What a robots.txt on another domain turned out to be (the stage's own: left over from the step before).
+    Robots(weir_frontier::RobotsAnswer),
     /// A sink has settled an item.
     Written {
         /// Which sink.

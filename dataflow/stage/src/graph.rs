@@ -75,7 +75,7 @@ fn route(event: &Event, here: u64) -> u64 {
     match event {
         Event::Report(report) => u64::from(page_slot(report.release)),
         Event::Written { id, .. } => u64::from(id.slot()),
-        Event::Offer(_) => here,
+        Event::Offer(_) | Event::Robots(_) => here,
     }
 }
 

@@ -19,6 +19,7 @@ enum Order {
     OpenJob(Arc<JobSpec>, SinkMasks),
     CloseJob(JobId, bool),
     ResetSink(SinkId),
+    Compact,
     Feed { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records },
     Release(usize),
     Replay(Records),
@@ -99,6 +100,10 @@ impl Remote {
 
     pub fn reset_sink(&mut self, sink: SinkId) {
         self.order(Order::ResetSink(sink));
+    }
+
+    pub fn compact(&mut self) {
+        self.order(Order::Compact);
     }
 
     pub fn feed(&mut self, now: Tick, epoch: u64, events: Vec<Event>, loaded: Records) {
@@ -194,6 +199,10 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
             }
             Order::ResetSink(sink) => {
                 shell.reset_sink(sink);
+                continue;
+            }
+            Order::Compact => {
+                shell.compact();
                 continue;
             }
             Order::FinishReplay(now) => {

@@ -102,6 +102,16 @@ impl Stage {
         }
     }
 
+    /// Begins to move bodies out of sparse chunks of the journal, a few in each step: after a snapshot.
+    pub fn compact(&mut self) {
+        if let Some(local) = &mut self.local {
+            local.compact();
+        }
+        for remote in &mut self.remotes {
+            remote.compact();
+        }
+    }
+
     /// Bodies that `Step::loads` asked for; they are taken in by the next step.
     pub fn loaded(&mut self, worker: usize, addr: Addr, record: Vec<u8>) {
         self.loaded[worker].push((addr, record));

@@ -52,6 +52,7 @@ impl State {
     pub fn settle(&mut self, event: Event) {
         match event {
             Event::Offer(offer) => self.offers.push(offer),
+            Event::Robots(answer) => self.robots.push(answer),
             Event::Written { sink, id, verdict } => {
                 self.items.written(sink, id, verdict, &mut self.out.journal, &mut self.items_out);
             }
@@ -111,7 +112,16 @@ pub(crate) struct Shell {
     worker: Worker,
     graph: Graph,
     state: Rc<RefCell<State>>,
+    /// Events of the release phase, for the next step.
+    left: Vec<Event>,
+    /// Steps in which sparse chunks of the journal are still emptied.
+    compact_steps: u32,
 }
+
+/// Bodies moved out of sparse chunks in one step: a step stays short.
+const COMPACT_ENTRIES: usize = 256;
+/// Steps after a snapshot in which chunks are emptied.
+const COMPACT_STEPS: u32 = 4_096;
 
 impl Shell {
     pub fn new(mut worker: Worker, config: &WorkerConfig) -> Shell {
@@ -136,7 +146,7 @@ impl Shell {
             candidates: Vec::new(),
         }));
         let graph = graph::build(&mut worker, &state);
-        Shell { worker, graph, state }
+        Shell { worker, graph, state, left: Vec::new(), compact_steps: 0 }
     }
 
     pub fn open_job(&mut self, spec: &Arc<JobSpec>, masks: SinkMasks) {
@@ -168,7 +178,7 @@ impl Shell {
                 state.frontier.loaded(addr, &bytes);
             }
         }
-        for event in events {
+        for event in std::mem::take(&mut self.left).into_iter().chain(events) {
             self.graph.input.send(Moved(event));
         }
         self.graph.input.advance_to(epoch + 1);
@@ -196,6 +206,12 @@ impl Shell {
     pub fn release(&mut self, requests: usize) -> Taken {
         let state = &mut *self.state.borrow_mut();
         state.frontier.release_due(state.now, Budget { requests }, &mut state.out);
+        if self.compact_steps > 0 {
+            self.compact_steps -= 1;
+            state.frontier.compact(COMPACT_ENTRIES, &mut state.out);
+        }
+        self.left.extend(state.out.robots.drain(..).map(Event::Robots));
+        state.notes.append(&mut state.out.notes);
         state.frontier.end_step(&mut state.out);
         state.out.log.append(&mut state.scratch.log);
         let mut taken = Taken {
@@ -203,7 +219,7 @@ impl Shell {
             items: std::mem::take(&mut state.items_out),
             notes: std::mem::take(&mut state.notes),
             outbox_bytes: state.items.outbox_bytes(),
-            next_wake: state.frontier.next_wake(),
+            next_wake: if self.left.is_empty() { state.frontier.next_wake() } else { state.now },
             ..Taken::default()
         };
         let bytes = std::mem::take(&mut taken.out.journal);
@@ -261,6 +277,11 @@ impl Shell {
         state.ledger.finish_replay();
         // What replay counted is in the durable counts; deltas start at zero.
         state.out.counters.clear();
+    }
+
+    /// Begins to move bodies out of sparse chunks, so that the store can drop them after the next snapshot.
+    pub fn compact(&mut self) {
+        self.compact_steps = COMPACT_STEPS;
     }
 
     /// Durable counts of this worker.
