@@ -222,6 +222,7 @@ fn open_engine(
     let stage = Stage::new(&StageConfig { frontier, boot, lanes: lanes[..options.workers].to_vec() });
     let mut config = EngineConfig::new(lanes[options.workers], boot);
     config.concurrency = settings.concurrency;
+    config.group_us = settings.journal_group_time.as_micros() as u64;
     config.outbox_bytes_max = settings.outbox_bytes_max as usize;
     let mut engine = Engine::new(stage, config);
     engine.open_job(job_run(options, chosen, now));

@@ -58,6 +58,8 @@ pub struct Settings {
     pub outbox_bytes_max: u64,
     /// Items in one write to a sink.
     pub sink_batch_items: usize,
+    /// A group of the journal closes at this age: longer saves syncs, shorter lets go of paced releases and items sooner.
+    pub journal_group_time: Duration,
     /// Threads that fetch and parse.
     pub fetch_threads: Option<usize>,
     /// Log level.
@@ -122,6 +124,7 @@ impl Default for Settings {
             fetch_memory_bytes_max: 64 << 20,
             outbox_bytes_max: 64 << 20,
             sink_batch_items: 1_000,
+            journal_group_time: Duration::from_millis(20),
             fetch_threads: None,
             log_level: LogLevel::Info,
         }
@@ -331,6 +334,10 @@ static TABLE: &[Entry] = &[
     }),
     entry!("sink_batch_items", ["CONCURRENT_ITEMS"], "items in one write to a sink, at most", |s, v, _| {
         s.sink_batch_items = v.integer()?.clamp(1, 100_000) as usize;
+        Ok(())
+    }),
+    entry!("journal.group_time", [], "age at which a group of the journal is synced", |s, v, scrapy| {
+        s.journal_group_time = v.duration(scrapy)?;
         Ok(())
     }),
     entry!("log_level", ["LOG_LEVEL"], "error, warn, info or debug", |s, v, _| {

@@ -19,6 +19,8 @@ fn crash_at(stand: &Stand, point: u64) -> anyhow::Result<bool> {
     }
     let mut first = stand.command(weir_with_crash_points());
     stand.crawl_arguments(&mut first, example("properties-next.toml"));
+    // Small groups and few requests at a time: many writes.
+    first.args(["-s", "journal.group_time=0ms", "-s", "concurrency=3"]);
     let status = first.env("WEIR_CRASH_AT", point.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let crashed = status.code().is_none();
     if crashed {
@@ -45,12 +47,12 @@ fn killed_at_every_write_the_store_and_the_feed_end_the_same() {
     let next = AtomicU64::new(1);
     let crashes = AtomicU64::new(0);
     let work = || {
-        let stand = Stand::new(3);
+        let stand = Stand::new(6);
         let mut over = false;
         loop {
             let at = next.fetch_add(1, Ordering::SeqCst);
             // Behind the first points come drawn ones; once a run ended before its point, later ones are drawn lower.
-            let point = if at <= EACH && !over { at } else { 1 + at.wrapping_mul(0x9e37_79b9) % 450 };
+            let point = if at <= EACH && !over { at } else { 1 + at.wrapping_mul(0x9e37_79b9) % 650 };
             if at > EACH + DRAWN {
                 return;
             }
@@ -69,5 +71,5 @@ fn killed_at_every_write_the_store_and_the_feed_end_the_same() {
         second.join().expect("no difference in the other half either");
     });
     let crashes = crashes.load(Ordering::SeqCst);
-    assert!(crashes >= 300, "only {crashes} runs were killed: are the crash points compiled in?");
+    assert!(crashes >= 600, "only {crashes} runs were killed: are the crash points compiled in?");
 }
