@@ -47,7 +47,7 @@ fn killed_at_every_write_the_store_and_the_feed_end_the_same() {
     let next = AtomicU64::new(1);
     let crashes = AtomicU64::new(0);
     let work = || {
-        let stand = Stand::new(6);
+        let stand = Stand::new(8);
         let mut over = false;
         loop {
             let at = next.fetch_add(1, Ordering::SeqCst);
