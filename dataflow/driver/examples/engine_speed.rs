@@ -105,7 +105,8 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
 
 fn main() {
     let mut args = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
-    let (urls, domains, rounds) = (args.next().unwrap_or(1_000_000), args.next().unwrap_or(1000), args.next().unwrap_or(3));
+    let (urls, domains, rounds) =
+        (args.next().unwrap_or(1_000_000), args.next().unwrap_or(1000), args.next().unwrap_or(3));
     for at in 0..rounds {
         let mut walls = Vec::new();
         for workers in [1, 2] {

@@ -204,12 +204,7 @@ fn fetch_parts(settings: &Settings, spider: &Arc<Spider>, clock: &Arc<dyn Clock>
     }
 }
 
-fn open_engine(
-    options: &CrawlOptions,
-    state: &mut State,
-    chosen: &Chosen,
-    now: Tick,
-) -> Result<Engine, CrawlError> {
+fn open_engine(options: &CrawlOptions, state: &mut State, chosen: &Chosen, now: Tick) -> Result<Engine, CrawlError> {
     let settings = &options.settings;
     let lanes = state.store.allocate_lanes(options.workers + 1);
     let boot = state.document.boot;
@@ -428,8 +423,11 @@ impl Driver {
     fn write(&self, items: &[OutboxItem]) {
         for sink in &self.sinks {
             let bit = 1u32 << sink.id().0;
-            let wanted: Vec<_> =
-                items.iter().filter(|item| item.sinks & bit != 0).map(|item| (item.id, Arc::clone(&item.item))).collect();
+            let wanted: Vec<_> = items
+                .iter()
+                .filter(|item| item.sinks & bit != 0)
+                .map(|item| (item.id, Arc::clone(&item.item)))
+                .collect();
             if !wanted.is_empty() {
                 sink.write(wanted);
             }

@@ -15,7 +15,9 @@ use crate::record;
 use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{Addr, Counters, LogLine, Offer, OfferSource};
 use weir_model::wire::{Reader, WireError};
-use weir_model::{ExtractionNote, FetchMessage, JobId, LinkBatch, MessageId, Outcome, ReceiptId, Release, Report, SinkId, Tick};
+use weir_model::{
+    ExtractionNote, FetchMessage, JobId, LinkBatch, MessageId, Outcome, ReceiptId, Release, Report, SinkId, Tick,
+};
 use weir_stage::{Event, ItemCounts, JobLive, LaneBytes, OutboxId, OutboxItem, SinkVerdict, Stage, Step};
 
 /// Bounds of an engine. Each is a limit on something in flight.
@@ -307,10 +309,7 @@ impl Engine {
     }
 
     /// Streams the state after all appended groups. Only when `is_quiet`.
-    pub fn snapshot(
-        &mut self,
-        write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>,
-    ) -> std::io::Result<()> {
+    pub fn snapshot(&mut self, write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
         debug_assert!(self.group.is_empty(), "a snapshot stands for whole groups");
         let mut own = Vec::new();
         for (job, run) in &self.jobs {
@@ -421,7 +420,8 @@ impl Engine {
 
     fn keep_mark(&mut self, now: Tick, sink: SinkId, mark: Vec<u8>) {
         // A sink serves the jobs that run now; one, in the embedded setting.
-        let running: Vec<JobId> = self.jobs.iter().filter(|(_, run)| run.ended.is_none()).map(|(job, _)| *job).collect();
+        let running: Vec<JobId> =
+            self.jobs.iter().filter(|(_, run)| run.ended.is_none()).map(|(job, _)| *job).collect();
         for job in running {
             self.marks.insert((job, sink), mark.clone());
             self.write_own(now, &record::Record::SinkMark { job, sink, mark: mark.clone() });
@@ -686,7 +686,9 @@ impl StopRule {
                 (pages >= max).then_some(Outcome::ClosespiderPagecount)
             }
             StopRule::Errors(max) => (figures.errors() >= max).then_some(Outcome::ClosespiderErrorcount),
-            StopRule::Us(max) => (now.since(started_at).as_micros() as u64 >= max).then_some(Outcome::ClosespiderTimeout),
+            StopRule::Us(max) => {
+                (now.since(started_at).as_micros() as u64 >= max).then_some(Outcome::ClosespiderTimeout)
+            }
         }
     }
 }

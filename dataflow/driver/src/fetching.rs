@@ -50,7 +50,8 @@ pub fn start_hosts(spider: &Spider) -> Vec<String> {
 /// This machine's name, for `value = "server"`.
 #[must_use]
 pub fn server_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
 
 /// What became of a page asked for by hand.
@@ -133,7 +134,9 @@ async fn fetch_page(
             FetchOutcome::Response { status } if (200..300).contains(status) => return Fetched::Page(Box::new(report)),
             FetchOutcome::Redirect { location, .. } => url = location.to_string(),
             FetchOutcome::Response { status } => return Fetched::Nothing(format!("HTTP status {status}")),
-            FetchOutcome::Failed { class, reason, .. } => return Fetched::Nothing(format!("{}: {reason}", class.as_str())),
+            FetchOutcome::Failed { class, reason, .. } => {
+                return Fetched::Nothing(format!("{}: {reason}", class.as_str()));
+            }
             FetchOutcome::Unreadable { reason, .. } | FetchOutcome::Unfetched { reason } => {
                 return Fetched::Nothing(reason.to_string());
             }

@@ -406,7 +406,13 @@ impl Settings {
         for entry in TABLE {
             let aliases = entry.aliases.join(", ");
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "  {:<26} {}{}", entry.name, entry.help, if aliases.is_empty() { String::new() } else { format!(" [{aliases}]") });
+            let _ = writeln!(
+                out,
+                "  {:<26} {}{}",
+                entry.name,
+                entry.help,
+                if aliases.is_empty() { String::new() } else { format!(" [{aliases}]") }
+            );
         }
         out
     }
@@ -446,7 +452,13 @@ mod tests {
     #[test]
     fn scrapys_names_are_aliases_with_scrapys_units() {
         let mut settings = Settings::default();
-        for text in ["CLOSESPIDER_TIMEOUT=90", "DOWNLOAD_TIMEOUT=15", "DEPTH_LIMIT=0", "LOG_LEVEL=WARNING", "RETRY_ENABLED=False"] {
+        for text in [
+            "CLOSESPIDER_TIMEOUT=90",
+            "DOWNLOAD_TIMEOUT=15",
+            "DEPTH_LIMIT=0",
+            "LOG_LEVEL=WARNING",
+            "RETRY_ENABLED=False",
+        ] {
             settings.set(text).expect(text);
         }
         assert_eq!(settings.stop_seconds, Some(Duration::from_secs(90)));

@@ -127,11 +127,7 @@ fn serve(
 type Outcomes = (Vec<ItemOutcome>, SinkMark);
 
 /// Writes one batch, again and again while the failure is transient.
-fn write(
-    runtime: &tokio::runtime::Runtime,
-    sink: &mut dyn Sink,
-    items: &[Arc<Item>],
-) -> Result<Outcomes, SinkError> {
+fn write(runtime: &tokio::runtime::Runtime, sink: &mut dyn Sink, items: &[Arc<Item>]) -> Result<Outcomes, SinkError> {
     let mut pause = RETRY_FIRST;
     let mut settled: Vec<Option<ItemOutcome>> = vec![None; items.len()];
     let mut open: Vec<usize> = (0..items.len()).collect();

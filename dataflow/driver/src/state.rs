@@ -129,7 +129,11 @@ fn read_document(store: &Store, path: &Path) -> Result<Document, CrawlError> {
         return Ok(Document { version: 1, ..Document::default() });
     };
     let document: Document = serde_json::from_slice(&body).map_err(|error| {
-        CrawlError::State(format!("{}/{DOCUMENT}: line {}: {error}; restore it from a backup, or use another --state", path.display(), error.line()))
+        CrawlError::State(format!(
+            "{}/{DOCUMENT}: line {}: {error}; restore it from a backup, or use another --state",
+            path.display(),
+            error.line()
+        ))
     })?;
     if document.version != 1 {
         return Err(CrawlError::State(format!(
@@ -175,7 +179,8 @@ impl Document {
         let sinks = wanted.sinks.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
         let hash = format!("{:016x}", wanted.spider_hash);
         let mut given_up = Vec::new();
-        let same = |entry: &JobEntry| entry.outcome.is_none() && entry.spider == wanted.spider && entry.args == wanted.args;
+        let same =
+            |entry: &JobEntry| entry.outcome.is_none() && entry.spider == wanted.spider && entry.args == wanted.args;
         if fresh {
             for entry in self.jobs.iter_mut().filter(|entry| same(entry)) {
                 entry.outcome = Some(Outcome::Cancelled);
@@ -185,7 +190,8 @@ impl Document {
         if let Some(entry) = self.jobs.iter_mut().rev().find(|entry| same(entry)) {
             let numbers: Vec<u8> = sinks.iter().map(|sink| sink.0).collect();
             if entry.sinks != numbers {
-                let before: Vec<&str> = entry.sinks.iter().map(|&at| self.sinks[usize::from(at)].name.as_str()).collect();
+                let before: Vec<&str> =
+                    entry.sinks.iter().map(|&at| self.sinks[usize::from(at)].name.as_str()).collect();
                 return Err(CrawlError::Usage(format!(
                     "the unfinished job {} writes to {}; go on with the same -o, or give it up with --fresh",
                     entry.id,
@@ -217,7 +223,9 @@ impl Document {
         let at = match self.sinks.iter().position(|entry| entry.name == name) {
             Some(at) => at,
             None if self.sinks.len() == SINKS_MAX => {
-                return Err(CrawlError::Usage(format!("this state has written to {SINKS_MAX} sinks already; use another --state")));
+                return Err(CrawlError::Usage(format!(
+                    "this state has written to {SINKS_MAX} sinks already; use another --state"
+                )));
             }
             None => {
                 self.sinks.push(SinkEntry { name: name.to_owned(), generation: 0 });

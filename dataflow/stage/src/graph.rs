@@ -196,4 +196,3 @@ fn ledger<'scope>(done: Flow<'scope, ReleaseId>, state: Rc<RefCell<State>>) -> F
         }
     })
 }
-

@@ -26,7 +26,12 @@ pub(crate) mod exit {
 
 /// A web-scraping pipeline as a dataflow.
 #[derive(Parser)]
-#[command(name = "weir", version, about, after_help = "Example:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db")]
+#[command(
+    name = "weir",
+    version,
+    about,
+    after_help = "Example:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

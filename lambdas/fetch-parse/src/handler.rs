@@ -1,10 +1,10 @@
 //! The handler: all requests of a message at once, each extracted as soon as its body is there.
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use url::Url;
 use weir_fetch::{Answer, Fetched, Fetcher, Response, decode_text};
 use weir_model::{FetchMessage, FetchOutcome, JobId, LinkBatch, Release, Report, RequestKind, Tick};
@@ -90,9 +90,10 @@ impl Handler {
         report.body_bytes = u32::try_from(response.body.len()).unwrap_or(u32::MAX);
         report.outcome = match redirect(release, &response) {
             Some(location) => FetchOutcome::Redirect { status, location },
-            None if release.request.kind == RequestKind::Robots => {
-                FetchOutcome::Robots { status, body: if (200..300).contains(&status) { response.body.into() } else { Box::default() } }
-            }
+            None if release.request.kind == RequestKind::Robots => FetchOutcome::Robots {
+                status,
+                body: if (200..300).contains(&status) { response.body.into() } else { Box::default() },
+            },
             None if (200..300).contains(&status) => self.page(release, &response, started_at, report),
             None => FetchOutcome::Response { status },
         };
@@ -169,7 +170,10 @@ fn is_binary(content_type: &str) -> bool {
         || kind.ends_with("json")
         || kind.ends_with("xml")
         || kind.ends_with("javascript")
-        || matches!(kind.as_str(), "" | "application/x-www-form-urlencoded" | "application/octet-stream" | "application/x-httpd-php");
+        || matches!(
+            kind.as_str(),
+            "" | "application/x-www-form-urlencoded" | "application/octet-stream" | "application/x-httpd-php"
+        );
     !text
 }
 

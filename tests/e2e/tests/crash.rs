@@ -12,7 +12,16 @@ const DRAWN: u64 = 200;
 
 /// Crashes at one point and runs again; false when the crawl ended before it.
 fn crash_at(stand: &Stand, point: u64) -> anyhow::Result<bool> {
-    for name in ["state", "items.jsonl", "items.jsonl.part", "items.jsonl.part.job", "items.db", "items.db-wal", "items.db-shm", "items.db-journal"] {
+    for name in [
+        "state",
+        "items.jsonl",
+        "items.jsonl.part",
+        "items.jsonl.part.job",
+        "items.db",
+        "items.db-wal",
+        "items.db-shm",
+        "items.db-journal",
+    ] {
         let path = stand.path(name);
         // What is not there need not be removed.
         let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));

@@ -48,7 +48,15 @@ fn large_pages_give_the_same_fields() -> anyhow::Result<()> {
     let stand = Stand::new(10);
     let base = format!("{}/large", stand.base());
     let mut command = stand.command(weir_e2e::weir());
-    command.arg("crawl").arg(example("properties.toml")).args(["-q", "-a", &format!("base={base}"), "-o", "items.jsonl", "--state", "s"]);
+    command.arg("crawl").arg(example("properties.toml")).args([
+        "-q",
+        "-a",
+        &format!("base={base}"),
+        "-o",
+        "items.jsonl",
+        "--state",
+        "s",
+    ]);
     run(&mut command, 0)?;
     compare(&stand.feed()?, &expected(&stand.site, &base))
 }

@@ -56,10 +56,9 @@ fn ctrl_c_drains_what_is_under_way_and_says_how_to_go_on() -> anyhow::Result<()>
 
 #[test]
 fn a_stop_condition_ends_the_job_with_its_outcome() -> anyhow::Result<()> {
-    for (setting, outcome) in [
-        ("stop.items=90", "closespider_itemcount"),
-        ("CLOSESPIDER_PAGECOUNT=50", "closespider_pagecount"),
-    ] {
+    for (setting, outcome) in
+        [("stop.items=90", "closespider_itemcount"), ("CLOSESPIDER_PAGECOUNT=50", "closespider_pagecount")]
+    {
         let stand = Stand::new(60);
         let output = run(stand.crawl(example("properties-next.toml")).args(["-s", setting, "--json"]), 3)?;
         let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;

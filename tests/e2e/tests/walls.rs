@@ -21,8 +21,19 @@ fn users_of(name: &str) -> Vec<String> {
 #[test]
 fn pure_crates_see_no_runtime_no_socket_and_no_database() {
     let outside = [
-        "tokio", "hyper", "hyper-util", "reqwest", "rustls", "tokio-rustls", "socket2", "rusqlite", "libc", "tracing",
-        "rand", "signal-hook", "tempfile",
+        "tokio",
+        "hyper",
+        "hyper-util",
+        "reqwest",
+        "rustls",
+        "tokio-rustls",
+        "socket2",
+        "rusqlite",
+        "libc",
+        "tracing",
+        "rand",
+        "signal-hook",
+        "tempfile",
     ];
     for package in packages() {
         let pure = ["weir-model", "weir-frontier", "weir-html", "weir-spider", "weir-stage"];

@@ -10,7 +10,9 @@ use weir_spider::{Bounds, Contract, Spider};
 
 /// Run a spider's contracts
 #[derive(ClapArgs)]
-#[command(after_help = "Example:\n  weir check examples/properties.toml -a base=http://localhost:9312\n\nExit codes: 0 all hold, 2 usage or spider, 4 a contract fails")]
+#[command(
+    after_help = "Example:\n  weir check examples/properties.toml -a base=http://localhost:9312\n\nExit codes: 0 all hold, 2 usage or spider, 4 a contract fails"
+)]
 pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml")]

@@ -6,8 +6,8 @@ use crate::{exit, signals};
 use clap::Args as ClapArgs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_driver::{CrawlOptions, CrawlReport, LogLevel, Observer, Profile, Progress, Settings};
 use weir_connector::{Sink, SinkUrl};
+use weir_driver::{CrawlOptions, CrawlReport, LogLevel, Observer, Profile, Progress, Settings};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
 use weir_model::{Outcome, Reason};
@@ -15,7 +15,9 @@ use weir_spider::Spider;
 
 /// Crawl with a spider on this machine; the same command goes on where it stopped
 #[derive(ClapArgs)]
-#[command(after_help = "Examples:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db\n  weir crawl shop.toml -a area=leeds -s stop.items=100 -s user_agent='shop-bot (+mailto:me@example.com)'\n\nExit codes: 0 finished, 2 usage or spider, 3 stopped early, 4 failed, 130 interrupted")]
+#[command(
+    after_help = "Examples:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db\n  weir crawl shop.toml -a area=leeds -s stop.items=100 -s user_agent='shop-bot (+mailto:me@example.com)'\n\nExit codes: 0 finished, 2 usage or spider, 3 stopped early, 4 failed, 130 interrupted"
+)]
 pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
@@ -230,7 +232,9 @@ fn log_line(line: &LogLine) -> String {
         LogLine::Redirecting { status, url, target } => {
             format!("Redirecting ({status}) to <GET {target}> from <GET {url}>")
         }
-        LogLine::Retrying { url, attempts, reason } => format!("Retrying <GET {url}> (failed {attempts} times): {reason}"),
+        LogLine::Retrying { url, attempts, reason } => {
+            format!("Retrying <GET {url}> (failed {attempts} times): {reason}")
+        }
         LogLine::Rejected { reason, url, detail } => format!("Rejected <GET {url}>: {} {detail}", reason.as_str()),
     }
 }
@@ -309,7 +313,10 @@ pub fn stats_text(report: &CrawlReport) -> String {
     }
     for (counter, (count, example)) in weir_driver::notes(&report.figures) {
         if counter == "geocode/not_configured" {
-            let _ = writeln!(out, "note: {count} items have a geocode field and no provider is configured: location is null");
+            let _ = writeln!(
+                out,
+                "note: {count} items have a geocode field and no provider is configured: location is null"
+            );
         } else {
             let _ = writeln!(out, "note: {counter}: {count}, first: {example}");
         }

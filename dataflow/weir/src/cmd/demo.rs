@@ -57,7 +57,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         return Ok(exit::FAILED);
     }
     answers(&database)?;
-    println!("files: {} (JSON Lines), {} (SQLite), {} (state)", feed.display(), database.display(), args.dir.join("state").display());
+    println!(
+        "files: {} (JSON Lines), {} (SQLite), {} (state)",
+        feed.display(),
+        database.display(),
+        args.dir.join("state").display()
+    );
     Ok(exit::FINISHED)
 }
 
@@ -70,9 +75,14 @@ fn answers(path: &std::path::Path) -> anyhow::Result<()> {
         ("mean price", "SELECT printf('£%.2f a week', avg(price)) FROM property".to_owned()),
         (
             "dearest town, by mean price",
-            format!("SELECT {town} || printf(', £%.2f', avg(price)) FROM property GROUP BY {town} ORDER BY avg(price) DESC LIMIT 1"),
+            format!(
+                "SELECT {town} || printf(', £%.2f', avg(price)) FROM property GROUP BY {town} ORDER BY avg(price) DESC LIMIT 1"
+            ),
         ),
-        ("dearest listing", "SELECT title || printf(', £%.2f, ', price) || url FROM property ORDER BY price DESC LIMIT 1".to_owned()),
+        (
+            "dearest listing",
+            "SELECT title || printf(', £%.2f, ', price) || url FROM property ORDER BY price DESC LIMIT 1".to_owned(),
+        ),
         ("towns", format!("SELECT count(DISTINCT {town}) FROM property")),
     ];
     println!("answers from {}:", path.display());

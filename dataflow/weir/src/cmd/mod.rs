@@ -22,9 +22,9 @@ pub fn arguments(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     pairs
         .iter()
         .map(|pair| {
-            let (name, value) = pair
-                .split_once('=')
-                .ok_or_else(|| Usage(format!("-a {pair}: expected NAME=VALUE, for example -a base=http://localhost:9312")))?;
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                Usage(format!("-a {pair}: expected NAME=VALUE, for example -a base=http://localhost:9312"))
+            })?;
             Ok((name.to_owned(), value.to_owned()))
         })
         .collect()
@@ -33,7 +33,8 @@ pub fn arguments(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 /// Reads and compiles a spider file.
 pub fn load_spider(path: &Path, args: &[(String, String)]) -> anyhow::Result<Arc<Spider>> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Usage(format!("{name}: cannot read the spider file: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Usage(format!("{name}: cannot read the spider file: {error}")))?;
     Ok(Arc::new(Spider::load(&name, &text, args)?))
 }
 
