@@ -199,7 +199,7 @@ pub fn read_feed(path: &Path) -> anyhow::Result<BTreeMap<String, Value>> {
 pub fn read_rows(path: &Path) -> anyhow::Result<BTreeMap<String, BTreeMap<String, Value>>> {
     let database = rusqlite::Connection::open(path)?;
     let mut statement = database.prepare("SELECT * FROM property")?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
     let mut found = BTreeMap::new();
     while let Some(row) = rows.next()? {

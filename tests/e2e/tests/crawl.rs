@@ -5,7 +5,7 @@ use weir_e2e::{Stand, compare, compare_rows, example, expected, run};
 #[test]
 fn every_field_of_every_listing_equals_what_the_generator_says() -> anyhow::Result<()> {
     let stand = Stand::new(40);
-    let output = run(&mut stand.crawl(example("properties.toml")).args(["--json"]), 0)?;
+    let output = run(stand.crawl(example("properties.toml")).args(["--json"]), 0)?;
     // The spider starts from 1,667 index pages; this site has 40 of them, the others are 404.
     let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(stats["outcome"], "finished");

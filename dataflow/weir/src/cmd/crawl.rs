@@ -137,10 +137,10 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let mut watcher = Watcher { display: Display::new(quiet) };
     let result = weir_driver::crawl(options, &mut watcher);
     watcher.display.end();
-    Ok(result.map_err(|error| match error {
+    result.map_err(|error| match error {
         weir_driver::CrawlError::Usage(text) => anyhow::Error::new(Usage(text)),
         other => anyhow::Error::new(other),
-    })?)
+    })
 }
 
 fn start_log(level: LogLevel) {
