@@ -40,7 +40,7 @@ pub struct Args {
     /// State directory; the same one goes on with the job. Default: .weir/NAME
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Who may be asked how often: blacklist, [default], [domains."..."]
+    /// Who may be asked how often: a blacklist and laws by domain
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Workers of the stage
