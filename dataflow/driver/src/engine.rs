@@ -72,6 +72,9 @@ const FULL_PAUSE_US: u64 = 100_000;
 /// How long it sleeps when something is due that waits for its body; the body wakes it before.
 const LOAD_PAUSE_US: u64 = 1_000;
 
+/// Start URLs in one offer.
+const OFFER_URLS: usize = 256;
+
 /// What happened outside.
 #[derive(Debug)]
 pub enum Input {
@@ -438,10 +441,15 @@ impl Engine {
                 continue;
             }
             let count = self.config.start_batch.min((run.start_count - run.start_next) as usize);
-            let mut links = LinkBatch::default();
-            run.start.fill(run.start_next, count, &mut links);
-            run.start_next += count as u64;
-            events.push(Event::Offer(Offer { job: *job, source: OfferSource::Start, links, ..Offer::default() }));
+            let end = run.start_next + count as u64;
+            // Several offers, so that several workers prepare them.
+            while run.start_next < end {
+                let piece = OFFER_URLS.min((end - run.start_next) as usize);
+                let mut links = LinkBatch::default();
+                run.start.fill(run.start_next, piece, &mut links);
+                run.start_next += piece as u64;
+                events.push(Event::Offer(Offer { job: *job, source: OfferSource::Start, links, ..Offer::default() }));
+            }
             records.push(record::Record::StartProgress { job: *job, next: run.start_next });
         }
         for record in records {
