@@ -124,21 +124,21 @@ impl Fetcher {
 
     async fn answer(&self, release: &Release, deadline: Deadline, fetched: &mut Fetched) -> Answer {
         let unsent = |class, reason| Answer::Failed { class, reason, written: false };
-        let prepared = Target::parse(&release.request.url).and_then(|target| {
-            let site = self.pool.site(&target)?;
-            let prepared = prepare(&release.request, &target, &site, &self.user_agent)?;
-            Ok((site, prepared))
-        });
-        let (site, prepared) = match prepared {
-            Ok(prepared) => prepared,
+        let target = Target::parse(&release.request.url);
+        let (target, site) = match target.and_then(|target| Ok((target, self.pool.site(&target)?))) {
+            Ok(found) => found,
             Err(reason) => return unsent(FailureClass::BadRequest, reason),
         };
         let limits = Limits { not_after: release.not_after.min(deadline.send_until), done_until: deadline.done_until };
         let mut dead = String::new();
         for _ in 0..DEAD_CONNECTIONS_MAX {
+            let prepared = match prepare(&release.request, &target, &site, &self.user_agent) {
+                Ok(prepared) => prepared,
+                Err(reason) => return unsent(FailureClass::BadRequest, reason),
+            };
             let mut ready = match self.ready(&site, deadline).await {
                 Ok(ready) => ready,
-                Err(answer) => return answer,
+                Err(answer) => return *answer,
             };
             if let Some(late) = self.await_slot(release, deadline).await {
                 self.keep(&site, ready);
@@ -149,7 +149,7 @@ impl Fetcher {
                 dead = "connection closed before the request was written".into();
                 continue;
             }
-            match self.exchange(ready, &site, &prepared, limits, release.request.kind, fetched).await {
+            match self.exchange(ready, &site, prepared, limits, release.request.kind, fetched).await {
                 Ok(response) => return Answer::Response(response),
                 Err(Lost::Dead(reason)) => dead = reason,
                 Err(Lost::Late) => return self.late(release, deadline, self.clock.now()),
@@ -160,15 +160,15 @@ impl Fetcher {
     }
 
     /// A kept connection, or a new one.
-    async fn ready(&self, site: &Rc<Site>, deadline: Deadline) -> Result<Ready, Answer> {
-        let unsent = |class, reason| Err(Answer::Failed { class, reason, written: false });
+    async fn ready(&self, site: &Rc<Site>, deadline: Deadline) -> Result<Ready, Box<Answer>> {
+        let unsent = |class, reason| Err(Box::new(Answer::Failed { class, reason, written: false }));
         loop {
             let link = match self.pool.take(site) {
                 Some(link) => link,
                 None => match self.until(deadline.send_until, self.pool.open(site)).await {
                     Some(Ok(link)) => link,
                     Some(Err(error)) => return unsent(error.class, error.reason),
-                    None => return Err(near()),
+                    None => return Err(Box::new(near())),
                 },
             };
             match link {
@@ -180,7 +180,9 @@ impl Fetcher {
                         // Closed meanwhile: the next look finds that, and opens another.
                         Some(None) => {}
                         None => {
-                            return Err(Answer::Unfetched { reason: "no room on the connection to its server".into() });
+                            return Err(Box::new(Answer::Unfetched {
+                                reason: "no room on the connection to its server".into(),
+                            }));
                         }
                     }
                 }
@@ -230,16 +232,17 @@ impl Fetcher {
         &self,
         ready: Ready,
         site: &Rc<Site>,
-        prepared: &Prepared<'_>,
+        prepared: Prepared<'_>,
         limits: Limits,
         kind: RequestKind,
         fetched: &mut Fetched,
     ) -> Result<Response, Lost> {
-        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-        let now = self.clock.now();
-        let by_deadline = limits.done_until.since(now) < self.settings.total_timeout;
-        let total = self.settings.total_timeout.min(limits.done_until.since(now));
-        let ends_at = instant() + total;
+        let began = instant();
+        let left =
+            if limits.done_until == Tick::NEVER { Duration::MAX } else { limits.done_until.since(self.clock.now()) };
+        let by_deadline = left < self.settings.total_timeout;
+        let ends_at = began + self.settings.total_timeout.min(left);
+        let mut timer = pin!(tokio::time::sleep_until(ends_at.min(began + self.settings.headers_timeout)));
         let pace = Pace { timer: timer.as_mut(), ends_at, by_deadline, total: self.settings.total_timeout };
         match ready {
             Ready::Http1(connection) => self.on_http1(connection, site, prepared, limits, kind, pace, fetched).await,
@@ -254,7 +257,7 @@ impl Fetcher {
         &self,
         mut connection: Box<Http1>,
         site: &Site,
-        prepared: &Prepared<'_>,
+        prepared: Prepared<'_>,
         limits: Limits,
         kind: RequestKind,
         mut pace: Pace<'_>,
@@ -292,7 +295,7 @@ impl Fetcher {
         connection: &Http2,
         stream: &Stream,
         site: &Site,
-        prepared: &Prepared<'_>,
+        prepared: Prepared<'_>,
         limits: Limits,
         kind: RequestKind,
         mut pace: Pace<'_>,
@@ -336,14 +339,12 @@ impl Fetcher {
         Reader { settings: &self.settings, budget: &self.budget }
     }
 
-    /// Waits for an answer's headers as long as is allowed.
+    /// Waits for an answer's headers until the timer ends it.
     async fn head<T>(&self, pace: &mut Pace<'_>, answer: impl Future<Output = T>) -> Result<T, Failure> {
         let limit = self.settings.headers_timeout;
-        let headers_by = instant() + limit;
-        pace.timer.as_mut().reset(headers_by.min(pace.ends_at));
         match race(pin!(answer), pace.timer.as_mut()).await {
             Some(answer) => Ok(answer),
-            None if headers_by < pace.ends_at => {
+            None if pace.timer.deadline() < pace.ends_at => {
                 Err(Failure::new(FailureClass::Timeout, format!("no headers within {limit:?}")))
             }
             None => Err(Failure::new(FailureClass::Timeout, pace.ended())),

@@ -95,31 +95,30 @@ impl Prepared<'_> {
     }
 
     /// As HTTP/1.1 has it: the path in the request line, the host in a header.
-    pub fn for_http1(&self) -> http::Request<Body> {
+    pub fn for_http1(self) -> http::Request<Body> {
         let mut made = http::Request::new(Body::new(self.body()));
-        *made.method_mut() = self.method.clone();
-        *made.uri_mut() = Uri::from(self.path.clone());
-        *made.headers_mut() = self.headers.clone();
+        *made.method_mut() = self.method;
+        *made.uri_mut() = Uri::from(self.path);
+        *made.headers_mut() = self.headers;
         made
     }
 
     /// As HTTP/2 has it: the whole URI, in pseudo-headers.
-    pub fn for_http2(&self, site: &Site) -> Result<http::Request<Bytes>, String> {
+    pub fn for_http2(mut self, site: &Site) -> Result<http::Request<Bytes>, String> {
         let mut parts = uri::Parts::default();
         parts.scheme = Some(if site.tls { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
         parts.authority =
             Some(uri::Authority::try_from(site.place.header.as_bytes()).map_err(|error| error.to_string())?);
-        parts.path_and_query = Some(self.path.clone());
         let body = self.body();
-        let mut headers = self.headers.clone();
-        headers.remove(header::HOST);
+        parts.path_and_query = Some(self.path);
+        self.headers.remove(header::HOST);
         if !body.is_empty() {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            self.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         let mut made = http::Request::new(body);
-        *made.method_mut() = self.method.clone();
+        *made.method_mut() = self.method;
         *made.uri_mut() = Uri::from_parts(parts).map_err(|error| error.to_string())?;
-        *made.headers_mut() = headers;
+        *made.headers_mut() = self.headers;
         Ok(made)
     }
 }

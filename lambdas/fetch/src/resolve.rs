@@ -27,12 +27,13 @@ enum Entry {
 }
 
 type Names = HashMap<Box<str>, Entry, BuildHasherDefault<DefaultHasher>>;
+type Fixed = HashMap<Box<str>, Rc<[IpAddr]>, BuildHasherDefault<DefaultHasher>>;
 
 /// One thread's resolver.
 #[derive(Clone)]
 pub(crate) struct Resolver {
     names: Rc<RefCell<Names>>,
-    fixed: Rc<HashMap<Box<str>, Rc<[IpAddr]>, BuildHasherDefault<DefaultHasher>>>,
+    fixed: Rc<Fixed>,
     clock: Arc<dyn Clock>,
     ttl: Duration,
     failure_ttl: Duration,
