@@ -11,6 +11,9 @@ use weir_model::{FetchOutcome, JobId, LinkBatch, Outcome, ReceiptId, Report, Tar
 use weir_stage::{LaneBytes, SinkMasks, Stage, StageConfig};
 use weir_store::{LanePart, Options, RealDisk, Store};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Urls {
     domains: u64,
 }
