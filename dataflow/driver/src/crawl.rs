@@ -30,8 +30,6 @@ use weir_spider::Spider;
 use weir_stage::{OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig};
 use weir_store::Replayed;
 
-/// Written since the last snapshot before the next is taken, at least.
-const SNAPSHOT_BYTES: u64 = 128 << 20;
 /// The loop looks at the stop flag and shows progress this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -158,6 +156,7 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
             elapsed: clock.now().since(started_at),
         });
     }
+    let snapshot_bytes = options.settings.journal_snapshot_bytes;
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
     for (mut sink, id) in options.sinks.into_iter().zip(&chosen.sinks) {
@@ -184,7 +183,8 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         started_at,
         receipts: 0,
         journal_bytes: 0,
-        snapshot_at: SNAPSHOT_BYTES,
+        snapshot_at: snapshot_bytes,
+        snapshot_bytes,
         failure: None,
     };
     let outcome = driver.run(&options.stop, observer);
@@ -335,6 +335,7 @@ struct Driver {
     receipts: u64,
     journal_bytes: u64,
     snapshot_at: u64,
+    snapshot_bytes: u64,
     failure: Option<CrawlError>,
 }
 
@@ -465,7 +466,7 @@ impl Driver {
         if let Err(error) = result {
             tracing::warn!(%error, "the snapshot was not taken");
         }
-        self.snapshot_at = SNAPSHOT_BYTES.max(bytes * 2);
+        self.snapshot_at = self.snapshot_bytes.max(bytes * 2);
         self.journal_bytes = 0;
     }
 

@@ -58,6 +58,8 @@ pub struct Settings {
     pub outbox_bytes_max: u64,
     /// Items in one write to a sink.
     pub sink_batch_items: usize,
+    /// Bytes of the journal after which a snapshot is taken, at least.
+    pub journal_snapshot_bytes: u64,
     /// A group of the journal closes at this age: longer saves syncs, shorter lets go of paced releases and items sooner.
     pub journal_group_time: Duration,
     /// Threads that fetch and parse.
@@ -124,6 +126,7 @@ impl Default for Settings {
             fetch_memory_bytes_max: 64 << 20,
             outbox_bytes_max: 64 << 20,
             sink_batch_items: 1_000,
+            journal_snapshot_bytes: 128 << 20,
             journal_group_time: Duration::from_millis(20),
             fetch_threads: None,
             log_level: LogLevel::Info,
@@ -334,6 +337,10 @@ static TABLE: &[Entry] = &[
     }),
     entry!("sink_batch_items", ["CONCURRENT_ITEMS"], "items in one write to a sink, at most", |s, v, _| {
         s.sink_batch_items = v.integer()?.clamp(1, 100_000) as usize;
+        Ok(())
+    }),
+    entry!("journal.snapshot_bytes", [], "journal bytes after which a snapshot is taken", |s, v, _| {
+        s.journal_snapshot_bytes = v.bytes()?.max(4096);
         Ok(())
     }),
     entry!("journal.group_time", [], "age at which a group of the journal is synced", |s, v, scrapy| {

@@ -102,3 +102,25 @@ fn a_second_crawl_on_a_state_in_use_is_refused_by_name() -> anyhow::Result<()> {
     assert!(said.contains("state"), "{said}");
     Ok(())
 }
+
+#[test]
+fn killed_between_snapshots_with_another_number_of_workers_each_time() -> anyhow::Result<()> {
+    let stand = Stand::new(60);
+    let small = ["-s", "journal.snapshot_bytes=30000", "-s", "journal.group_time=1ms"];
+    for (workers, requests) in [("1", 300), ("3", 700), ("2", 1200)] {
+        let mut command = stand.crawl(example("properties-next.toml"));
+        let mut child = start(command.args(small).args(["--workers", workers]));
+        until("the site to be asked", || {
+            stand.site.log().len() >= requests || child.0.try_wait().is_ok_and(|status| status.is_some())
+        });
+        child.signal("-KILL")?;
+        child.0.wait()?;
+    }
+    let snapshots = std::fs::read_dir(stand.path("state"))?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("snapshot-"))
+        .count();
+    assert!(snapshots > 0, "snapshots were taken");
+    run(stand.crawl(example("properties-next.toml")).args(small).args(["--workers", "4"]), 0)?;
+    judge(&stand)
+}
