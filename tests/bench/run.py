@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -32,7 +33,7 @@ CRAWLERS = {
     "weir": ("weir crawl, all of it on: robots, address guard, limits, journal", False),
     "scrapy": ("Scrapy, CrawlSpider and ItemLoader", True),
     "scrapy-plain": ("Scrapy, plain spider without rules and loader", True),
-    "spider-rs": ("the `spider` crate, extraction by `scraper`", False),
+    "spider-rs": ("the `spider` crate, links by itself, fields by `scraper`", False),
     "bare": ("a loop of reqwest and `scraper`, nothing else", False),
     "fetch": ("the same loop, fetching alone", False),
 }
@@ -44,7 +45,7 @@ def main():
     for name in only:
         if name not in CRAWLERS:
             sys.exit(f"--only {name}: not one of {', '.join(CRAWLERS)}")
-    tools = build(only)
+    tools = build(only, options.no_build)
     sections = []
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
         folder = pathlib.Path(folder)
@@ -72,6 +73,7 @@ def arguments():
     parser.add_argument("--slow-large-pages", type=int, default=60, help="index pages of the large site for Scrapy")
     parser.add_argument("--sizes", default="small,31", help="which sites: small, 31 or both")
     parser.add_argument("--only", help="which crawlers, by comma: " + ", ".join(CRAWLERS))
+    parser.add_argument("--no-build", action="store_true", help="take the weir that lies in target/release")
     parser.add_argument("--no-nginx", action="store_true", help="leave out the run against nginx")
     parser.add_argument("--no-write", action="store_true", help="print only; leave docs/benchmarks.md")
     return parser.parse_args()
@@ -80,9 +82,10 @@ def arguments():
 # --- building ---------------------------------------------------------------------------------------------------------
 
 
-def build(only):
-    run(["cargo", "build", "--release", "--quiet", "-p", "weir"])
-    run(["cargo", "build", "--release", "--quiet", "-p", "weir-site", "--example", "truth"])
+def build(only, as_it_is):
+    if not as_it_is:
+        run(["cargo", "build", "--release", "--quiet", "-p", "weir"])
+        run(["cargo", "build", "--release", "--quiet", "-p", "weir-site", "--example", "truth"])
     release = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     tools = {"weir": release / "weir", "truth": release / "examples" / "truth"}
     if "bare" in only or "fetch" in only:
@@ -145,7 +148,7 @@ class Site:
 # --- crawling ---------------------------------------------------------------------------------------------------------
 
 
-def command_of(name, tools, base, pages, out, folder):
+def command_of(name, tools, base, pages, listings, out, folder):
     if name == "weir":
         spider = folder / "properties.toml"
         text = (ROOT / "examples" / "properties.toml").read_text()
@@ -167,26 +170,51 @@ def command_of(name, tools, base, pages, out, folder):
         return [tools["scrapy"], "-m", "scrapy", "runspider", spider, "-O", f"{out}:jsonlines", "-a", f"base={base}", "-a", f"pages={pages}", *flags]
     if name == "spider-rs":
         return [tools["spider-rs"], base, str(pages), out]
-    return [tools["bare"], *(["--fetch-only"] if name == "fetch" else []), base, str(pages), out]
+    return [tools["bare"], *([f"--fetch-only={listings}"] if name == "fetch" else []), base, str(pages), out]
 
 
-def crawl(name, tools, base, pages, folder):
+def crawl(name, tools, base, pages, listings, folder):
     """One run in an empty folder; returns its measures and where its items are."""
     work = folder / "run"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     out = work / "items.jsonl"
-    command = [str(part) for part in command_of(name, tools, base, pages, out, work)]
+    command = [str(part) for part in command_of(name, tools, base, pages, listings, out, work)]
     with open(work / "said", "w") as said:
         started = time.monotonic()
         process = subprocess.Popen(command, cwd=work, stdout=said, stderr=subprocess.STDOUT)
+        peak = Peak(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{name}: exit code {process.returncode}\n{(work / 'said').read_text()[-2000:]}")
     cpu = usage.ru_utime + usage.ru_stime
-    return {"cpu": cpu, "wall": wall, "rss": usage.ru_maxrss / 1024, "command": command}, out
+    return {"cpu": cpu, "wall": wall, "rss": peak.megabytes(), "command": command}, out
+
+
+class Peak(threading.Thread):
+    """The high-water mark of a process's memory, read until it ends. (`ru_maxrss` would begin with that of this script.)"""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.status, self.kilobytes = f"/proc/{pid}/status", 0
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                found = re.search(r"VmHWM:\s+(\d+)", open(self.status).read())
+                if found is None:
+                    return
+                self.kilobytes = int(found[1])
+                time.sleep(0.005)
+        except (FileNotFoundError, ProcessLookupError):
+            return
+
+    def megabytes(self):
+        self.join()
+        return self.kilobytes / 1024
 
 
 def verify(name, out, truth):
@@ -221,7 +249,7 @@ def compare(only, tools, folder, prefix, pages, slow_pages, rounds):
             for name in only[turn % len(only):] + only[: turn % len(only)]:
                 slow = CRAWLERS[name][1]
                 base, count = sites[slow]
-                measures, out = crawl(name, tools, base, count, folder)
+                measures, out = crawl(name, tools, base, count, len(truths[slow]), folder)
                 if name != "fetch":
                     verify(name, out, truths[slow])
                 fetched = len(truths[slow]) + count
@@ -269,7 +297,7 @@ def behind_nginx(tools, folder, options):
                 truth = truth_of(tools, pages, base)
                 for _ in range(options.rounds):
                     for name in only:
-                        measures, out = crawl(name, tools, base, pages, folder)
+                        measures, out = crawl(name, tools, base, pages, len(truth), folder)
                         if name != "fetch":
                             verify(name, out, truth)
                         measures["pages"] = len(truth) + pages

@@ -1,5 +1,5 @@
 //! The ceiling: reqwest and scraper in a loop, a set for duplicates, a file; `--fetch-only` leaves out all but fetching.
-//! `bench-bare [--fetch-only] BASE PAGES OUT`.
+//! `bench-bare [--fetch-only=LISTINGS] BASE PAGES OUT`.
 
 mod fields;
 
@@ -17,18 +17,22 @@ const AT_ONCE: usize = 64;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let fetch_only = arguments.first().is_some_and(|first| first == "--fetch-only");
-    if fetch_only {
+    // Without looking into pages it has to be told how many listings there are.
+    let listings: Option<usize> = arguments
+        .first()
+        .and_then(|first| first.strip_prefix("--fetch-only="))
+        .map(|count| count.parse().expect("a number of listings"));
+    if listings.is_some() {
         arguments.remove(0);
     }
-    let [base, pages, out] = arguments.as_slice() else { panic!("bench-bare [--fetch-only] BASE PAGES OUT") };
+    let [base, pages, out] = arguments.as_slice() else { panic!("bench-bare [--fetch-only=LISTINGS] BASE PAGES OUT") };
     let pages: usize = pages.parse().expect("a number of index pages");
     let indexes = (0..pages).map(|page| format!("{base}/properties/index_{page:05}.html"));
     let client = reqwest::Client::builder().user_agent("bench").no_proxy().build().expect("a client");
     let mut file = std::io::BufWriter::new(std::fs::File::create(out).expect("the output"));
     let mut queue: VecDeque<String> = indexes.collect();
-    if fetch_only {
-        queue.extend((0..pages * 30).map(|number| format!("{base}/properties/property_{number:06}.html")));
+    if let Some(listings) = listings {
+        queue.extend((0..listings).map(|number| format!("{base}/properties/property_{number:06}.html")));
     }
     let mut seen: HashSet<String> = queue.iter().cloned().collect();
     let (fields, links) = (Fields::new(), Selector::parse(r#"[itemprop="url"], [class*="next"] [href]"#).expect("a selector"));
@@ -47,7 +51,7 @@ async fn main() {
         let Some(done) = flying.next().await else { break };
         let (url, body) = done.expect("a page");
         count += 1;
-        if fetch_only {
+        if listings.is_some() {
             continue;
         }
         let text = std::str::from_utf8(&body).expect("the site writes UTF-8");

@@ -2,7 +2,7 @@
 //! microdata attributes that the fields carry, so that one set of XPaths gives one set of values on both sizes.
 
 use super::listing::index_name;
-use crate::portal::{Facts, Form, Portal, listing_page_name, push_image_path, push_number};
+use crate::portal::{Facts, Form, PER_PAGE, Portal, listing_page_name, push_image_path, push_number};
 
 /// The beginning of every page of the portal.
 pub(crate) const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
@@ -63,10 +63,19 @@ pub(crate) fn navigation(out: &mut String) {
     out.push_str("  <form class=\"search\" action=\"index_00000.html\"><input type=\"search\" name=\"q\" placeholder=\"Town or quarter\"><button>Search</button></form>\n</nav>\n");
 }
 
+/// What a related listing says of itself beside title, price and place: name, unit, least, one more than most.
+const CARD_FACTS: [(&str, &str, u64, u64); 5] = [
+    ("Area", " m&sup2;", 18, 178),
+    ("Rooms", "", 1, 5),
+    ("Floor", "", 0, 9),
+    ("Baths", "", 1, 3),
+    ("Rank", "", 1, 999),
+];
+
 /// How many related listings a large page shows.
 const RELATED: usize = 25;
 
-/// The related listings: title, price, address, picture, size, and links.
+/// The related listings: title, price, address, picture, facts, and links.
 pub(crate) fn related(out: &mut String, portal: Portal, number: usize) {
     out.push_str("<section class=\"related\">\n<h2>Others also looked at</h2>\n<div class=\"cards\">\n");
     for nth in 1..=RELATED {
@@ -84,17 +93,23 @@ pub(crate) fn related(out: &mut String, portal: Portal, number: usize) {
         facts.push_title(out, Form::Markup);
         out.push_str("</a></h3>\n  <p class=\"card-price\"><span>");
         facts.push_price(out);
-        out.push_str("</span></p>\n  <p class=\"card-where\">");
+        out.push_str("</span> <small>pw</small></p>\n  <p class=\"card-where\"><i class=\"pin\"></i><a href=\"");
+        index_name(out, other / PER_PAGE);
+        out.push_str("\">");
         facts.push_address(out);
-        out.push_str("</p>\n  <p class=\"card-text\">");
-        facts.push_description(out, Form::Markup);
-        out.push_str("</p>\n  <ul class=\"card-facts\"><li>");
-        push_number(out, 18 + facts.extra(0) % 160, 1);
-        out.push_str(" m&sup2;</li><li>");
-        push_number(out, 1 + facts.extra(2) % 4, 1);
-        out.push_str(
-            " rooms</li></ul>\n  <a class=\"card-save\" href=\"/dynamic\" rel=\"nofollow\">Save</a>\n</div>\n",
-        );
+        out.push_str("</a></p>\n  <ul class=\"card-facts\">");
+        for (question, (name, unit, least, most)) in (0..).zip(CARD_FACTS) {
+            out.push_str("<li><b>");
+            out.push_str(name);
+            out.push_str("</b> <span>");
+            push_number(out, least + facts.extra(question) % (most - least), 1);
+            out.push_str("</span>");
+            out.push_str(unit);
+            out.push_str("</li>");
+        }
+        out.push_str("</ul>\n  <p class=\"card-links\"><a href=\"");
+        listing_page_name(out, other);
+        out.push_str("#map\">Map</a> <a href=\"/dynamic\" rel=\"nofollow\">Save</a></p>\n</div>\n");
     }
     out.push_str("</div>\n</section>\n");
 }
