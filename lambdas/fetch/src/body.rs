@@ -234,7 +234,9 @@ impl Reader<'_> {
         let (_, undone) = split_encodings(&tokens);
         let limits = DecodeLimits { bytes_max: max, ratio_max: self.settings.ratio_max };
         decode(&undone, body, limits).map_err(|error| match error {
-            DecodeError::TooLarge { .. } => Failure::new(FailureClass::TooLarge, error.to_string()),
+            DecodeError::TooLarge { .. } | DecodeError::TooMany { .. } => {
+                Failure::new(FailureClass::TooLarge, error.to_string())
+            }
             DecodeError::Invalid { .. } => Failure::new(FailureClass::Decode, error.to_string()),
         })
     }

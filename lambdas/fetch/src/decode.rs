@@ -1,9 +1,12 @@
 //! Content-Encoding: one streaming interface over gzip, deflate, brotli and zstd, capped alike for each.
 //!
-//! Invariants: output never grows beyond the limits, whatever the input; several encodings are undone from the last to the
-//! first; a stream that ends early gives what it held (as browsers and Scrapy do), one that is no such stream is an error.
+//! Decides what the bytes of a body are once its encodings are undone; knows nothing of requests. Invariants: output never
+//! grows beyond the limits, whatever the input, and no room is made for more; several encodings are undone from the last to
+//! the first, a bounded number of them; a stream that was cut gives what it held (as browsers and Scrapy do), be it nothing;
+//! one that is no such stream is an error. brotli and raw deflate have no mark at their front: of them, a stream that gave
+//! nothing counts as none.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 /// Limits of decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +32,24 @@ pub enum DecodeError {
         /// The encoding.
         encoding: &'static str,
     },
+    /// So many encodings over each other that only the work of undoing them can be meant.
+    #[error("body is encoded {count} times over, at most {ENCODINGS_MAX} are undone")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
 }
+
+/// Encodings over each other that are undone: real answers have one, seldom two; each layer may be as large as the limit.
+const ENCODINGS_MAX: usize = 5;
+
+/// The window that RFC 8878 asks decoders on the web to support, 8 MiB, as a power of two; more is a memory bomb.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Decoded at a time; the limit is asked after each.
+const PIECE_BYTES: usize = 16 << 10;
 
 /// Bytes below which no ratio is judged.
 const RATIO_FREE_BYTES: u64 = 64 << 10;
@@ -79,9 +99,14 @@ pub fn split_encodings(headers: &[&str]) -> (Vec<String>, Vec<String>) {
 }
 
 /// Undoes the encodings, the last one first. Tokens that are not known are an error here: ask `split_encodings` before.
+///
+/// # Errors
+/// See [`DecodeError`].
 pub fn decode(encodings: &[String], body: Vec<u8>, limits: DecodeLimits) -> Result<Vec<u8>, DecodeError> {
-    let wire = body.len() as u64;
-    let by_ratio = wire.saturating_mul(limits.ratio_max).max(RATIO_FREE_BYTES);
+    if encodings.len() > ENCODINGS_MAX {
+        return Err(DecodeError::TooMany { count: encodings.len() });
+    }
+    let by_ratio = (body.len() as u64).saturating_mul(limits.ratio_max).max(RATIO_FREE_BYTES);
     let max = limits.bytes_max.min(by_ratio);
     let mut body = body;
     for token in encodings.iter().rev() {
@@ -92,52 +117,83 @@ pub fn decode(encodings: &[String], body: Vec<u8>, limits: DecodeLimits) -> Resu
 }
 
 fn undo(encoding: Encoding, body: &[u8], max: u64) -> Result<Vec<u8>, DecodeError> {
-    if body.is_empty() {
-        return Ok(Vec::new());
-    }
-    match encoding {
-        Encoding::Gzip => read_capped(flate2::bufread::MultiGzDecoder::new(body), body.len(), max, encoding),
-        Encoding::Deflate => {
-            // The name means zlib, but servers send raw deflate as well: two bytes tell them apart.
-            let zlib =
-                body.len() >= 2 && body[0] & 0x0f == 8 && (usize::from(body[0]) << 8 | usize::from(body[1])) % 31 == 0;
-            if zlib {
-                match read_capped(flate2::bufread::ZlibDecoder::new(body), body.len(), max, encoding) {
-                    Err(DecodeError::Invalid { .. }) => {}
-                    done => return done,
-                }
-            }
-            read_capped(flate2::bufread::DeflateDecoder::new(body), body.len(), max, encoding)
+    let read = match encoding {
+        // An empty body is no stream, and no error either.
+        _ if body.is_empty() => Ok(Vec::new()),
+        // flate2 looks at these two when it has ten.
+        Encoding::Gzip if !GZIP_MAGIC.starts_with(&body[..body.len().min(2)]) => Err(Stopped::Invalid),
+        Encoding::Gzip => read_capped(flate2::bufread::MultiGzDecoder::new(body), body.len(), max),
+        Encoding::Deflate => undo_deflate(body, max),
+        Encoding::Brotli => {
+            let buffer_bytes = body.len().min(PIECE_BYTES);
+            read_capped(brotli_decompressor::Decompressor::new(body, buffer_bytes), body.len(), max)
         }
-        Encoding::Brotli => read_capped(brotli_decompressor::Decompressor::new(body, 4096), body.len(), max, encoding),
-        Encoding::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(body).and_then(|mut decoder| {
-                // A window of 8 MiB is what RFC 8878 asks decoders on the web to support; more is a memory bomb.
-                decoder.window_log_max(23)?;
-                Ok(decoder)
-            });
-            let decoder = decoder.map_err(|_| DecodeError::Invalid { encoding: "zstd" })?;
-            read_capped(decoder, body.len(), max, encoding)
+        Encoding::Zstd => undo_zstd(body, max),
+    };
+    match read {
+        Ok(read) => Ok(read),
+        Err(Stopped::Cut) if encoding != Encoding::Brotli => Ok(Vec::new()),
+        Err(Stopped::TooLarge) => Err(DecodeError::TooLarge { max }),
+        Err(Stopped::Cut | Stopped::Invalid) => Err(DecodeError::Invalid { encoding: encoding.name() }),
+    }
+}
+
+/// The name means zlib, but servers send raw deflate as well: two bytes tell them apart.
+fn undo_deflate(body: &[u8], max: u64) -> Result<Vec<u8>, Stopped> {
+    let zlib =
+        matches!(body, [first, second, ..] if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
+    if zlib {
+        match read_capped(flate2::bufread::ZlibDecoder::new(body), body.len(), max) {
+            // By chance a raw stream begins like that.
+            Err(Stopped::Invalid) => {}
+            done => return done,
+        }
+    }
+    read_capped(flate2::bufread::DeflateDecoder::new(body), body.len(), max).map_err(|stopped| match stopped {
+        Stopped::Cut => Stopped::Invalid,
+        other => other,
+    })
+}
+
+fn undo_zstd(body: &[u8], max: u64) -> Result<Vec<u8>, Stopped> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| Stopped::Invalid)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|_| Stopped::Invalid)?;
+    read_capped(decoder, body.len(), max)
+}
+
+/// Why reading stopped before the end.
+enum Stopped {
+    TooLarge,
+    /// By the end of the input, before anything came out.
+    Cut,
+    Invalid,
+}
+
+fn read_capped(mut reader: impl Read, wire: usize, max: u64) -> Result<Vec<u8>, Stopped> {
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    let mut out = Vec::with_capacity(wire.saturating_mul(4).min(max).min(1 << 20));
+    let mut piece = [0u8; PIECE_BYTES];
+    loop {
+        match reader.read(&mut piece) {
+            Ok(0) => return Ok(out),
+            Ok(count) if count > max - out.len() => return Err(Stopped::TooLarge),
+            Ok(count) => append(&mut out, &piece[..count], max),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // What was cut, or has rubbish behind its end, gives what it held.
+            Err(_) if !out.is_empty() => return Ok(out),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Stopped::Cut),
+            Err(_) => return Err(Stopped::Invalid),
         }
     }
 }
 
-fn read_capped(mut reader: impl Read, wire: usize, max: u64, encoding: Encoding) -> Result<Vec<u8>, DecodeError> {
-    let mut out = Vec::with_capacity((wire * 4).min(max as usize).min(1 << 20));
-    let mut chunk = [0u8; 16 << 10];
-    loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => return Ok(out),
-            Ok(count) => {
-                if (out.len() + count) as u64 > max {
-                    return Err(DecodeError::TooLarge { max });
-                }
-                out.extend_from_slice(&chunk[..count]);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            // A stream that was cut, or has rubbish behind its end, gives what it held.
-            Err(_) if !out.is_empty() => return Ok(out),
-            Err(_) => return Err(DecodeError::Invalid { encoding: encoding.name() }),
-        }
+/// Appends; makes no room beyond `max`, which the bytes fit in.
+pub(crate) fn append(out: &mut Vec<u8>, bytes: &[u8], max: usize) {
+    let needed = out.len() + bytes.len();
+    debug_assert!(needed <= max, "the caller asks the limit first");
+    if needed > out.capacity() {
+        let room = needed.max(out.capacity().saturating_mul(2).min(max));
+        out.reserve_exact(room - out.len());
     }
+    out.extend_from_slice(bytes);
 }
