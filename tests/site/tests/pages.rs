@@ -269,6 +269,17 @@ fn an_arrival_does_not_include_the_wait() {
 }
 
 #[test]
+fn requests_sent_together_arrive_together_however_slow_the_first_is() {
+    let options = SiteOptions { latency: std::time::Duration::from_millis(60), ..SiteOptions::with_listings(30) };
+    let site = Site::spawn(options).unwrap();
+    let mut client = Client::to(&site);
+    client.send(&"GET /static/a.html HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2));
+    assert_eq!([client.answer().status, client.answer().status], [200, 200]);
+    let log = site.log();
+    assert_eq!(log[0].arrived, log[1].arrived);
+}
+
+#[test]
 fn two_sites_do_not_share_a_port_and_a_taken_port_is_said() {
     let one = site(30);
     let two = site(30);

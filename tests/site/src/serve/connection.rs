@@ -2,6 +2,7 @@
 //! one write.
 
 use super::{Shared, perform};
+use crate::clock::UnixMicros;
 use crate::log::Entry;
 use crate::pages::Hostile;
 use crate::reply::{Body, Reply, reason};
@@ -45,9 +46,11 @@ async fn converse(stream: &mut TcpStream, port: u16, shared: &Shared) -> io::Res
         if stream.read_buf(&mut input).await? == 0 {
             return Ok(());
         }
+        // Once a read: requests that came together arrived together, however long the first of them takes.
+        let arrived = shared.clock.now();
         let mut used = 0;
         while used < input.len() {
-            match step(&input[used..], port, shared, &mut buffers) {
+            match step(&input[used..], arrived, port, shared, &mut buffers) {
                 Step::Incomplete => break,
                 Step::Answered { bytes, keep, pause, hostile } => {
                     used += bytes;
@@ -81,7 +84,7 @@ async fn converse(stream: &mut TcpStream, port: u16, shared: &Shared) -> io::Res
 }
 
 /// Answers the first request of `input`, when it is complete.
-fn step(input: &[u8], port: u16, shared: &Shared, buffers: &mut Buffers) -> Step {
+fn step(input: &[u8], arrived: UnixMicros, port: u16, shared: &Shared, buffers: &mut Buffers) -> Step {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut headers);
     let head_bytes = match head.parse(input) {
@@ -90,7 +93,6 @@ fn step(input: &[u8], port: u16, shared: &Shared, buffers: &mut Buffers) -> Step
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => return refuse(431, input, buffers),
         Err(_) => return refuse(400, input, buffers),
     };
-    let arrived = shared.clock.now();
     let body_bytes = match (find_header(head.headers, "content-length"), find_header(head.headers, "transfer-encoding"))
     {
         (None, None) => 0,
