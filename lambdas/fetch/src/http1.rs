@@ -91,6 +91,12 @@ impl Http1 {
         !self.ended && self.sender.is_ready()
     }
 
+    /// Looks whether an answer was read to its end and the connection stays open. Cheaper than `is_usable`, which is asked before
+    /// the next use.
+    pub fn is_done(&mut self) -> bool {
+        !self.ended && (self.sender.is_ready() || self.is_usable())
+    }
+
     /// Sends a request, not a byte after `not_after`, and waits for the answer's headers.
     pub async fn send(&mut self, request: Request<Body>, not_after: Tick) -> Result<Response<Incoming>, Broken> {
         self.gate.arm(not_after);

@@ -7,7 +7,7 @@ use crate::guard::Guard;
 use crate::http1::Http1;
 use crate::http2::Http2;
 use crate::resolve::Resolver;
-use crate::settings::FetchSettings;
+use crate::settings::{FetchSettings, HEADER_COUNT_INLINE};
 use crate::target::{Place, Target};
 use crate::tls::Tls;
 use crate::wire::{Gate, Socket, Wire};
@@ -72,13 +72,15 @@ impl Pool {
         let mut http1 = http1::Builder::new();
         // Pages come from servers as they are; what browsers read, is read.
         http1
-            .max_headers(settings.header_count_max)
             .max_header_size(settings.header_bytes_max)
             .max_buf_size(settings.header_bytes_max.max(64 << 10))
             .title_case_headers(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true)
             .ignore_invalid_headers_in_responses(true);
+        if settings.header_count_max != HEADER_COUNT_INLINE {
+            http1.max_headers(settings.header_count_max);
+        }
         let resolver = Resolver::new(&settings, Arc::clone(&clock));
         let swept_at = Cell::new(clock.now());
         let (sites, idle) = (RefCell::default(), Cell::new(0));
@@ -133,7 +135,7 @@ impl Pool {
     pub fn give(&self, site: &Site, mut connection: Box<Http1>) {
         let mut idle = site.idle.borrow_mut();
         let full = self.idle.get() >= self.settings.idle_max || idle.len() >= self.settings.idle_per_origin_max;
-        if !full && connection.is_usable() {
+        if !full && connection.is_done() {
             idle.push((connection, self.clock.now()));
             self.idle.set(self.idle.get() + 1);
         }

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// Headers for which hyper has room without an allocation.
+pub(crate) const HEADER_COUNT_INLINE: usize = 100;
+
 /// How requests are made, and what ends them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchSettings {
@@ -27,7 +30,7 @@ pub struct FetchSettings {
     pub ratio_max: u64,
     /// Bytes of the answer's headers.
     pub header_bytes_max: usize,
-    /// Number of the answer's headers.
+    /// Number of the answer's headers. At hyper's own default of 100 its table needs no allocation; Python's limit is the same.
     pub header_count_max: usize,
     /// Body bytes that a request may hold without asking the common budget; also what is read of an answer that is no page.
     pub free_bytes: u64,
@@ -64,7 +67,7 @@ impl Default for FetchSettings {
             body_bytes_max: 10 << 20,
             ratio_max: 200,
             header_bytes_max: 64 << 10,
-            header_count_max: 256,
+            header_count_max: HEADER_COUNT_INLINE,
             free_bytes: 256 << 10,
             idle_per_origin_max: 128,
             idle_max: 1024,
