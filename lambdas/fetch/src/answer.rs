@@ -1,5 +1,8 @@
-//! What comes back of a request.
+//! What comes back of a request: plain data, decided elsewhere.
+//!
+//! Invariant: a large body holds its room in the common budget as long as it lives.
 
+use crate::budget::Room;
 use http::header::{HeaderMap, HeaderName};
 use weir_model::{FailureClass, Tick};
 
@@ -39,7 +42,7 @@ pub enum Answer {
     },
 }
 
-/// An answer.
+/// An answer. To be dropped when its body was used, before anything else is waited for: other bodies may wait for its room.
 #[derive(Debug)]
 pub struct Response {
     /// HTTP status.
@@ -48,6 +51,9 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Body, decoded.
     pub body: Vec<u8>,
+    /// What the body holds of the common budget; small ones hold nothing.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) room: Option<Room>,
 }
 
 impl Response {

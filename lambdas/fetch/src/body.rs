@@ -1,11 +1,12 @@
 //! Reading an answer's body: within time, rate, bytes and the common memory, then decoded.
 //!
 //! Invariants: beyond `free_bytes` nothing more is read before the budget has given room for all of it; a body that stops
-//! coming is given up; what is held never passes the limits.
+//! coming is given up; what is held never passes the limits. Decoding waits for nothing: a thread has one body under the
+//! decoder at a time, and what came out holds room like what was read, as far as there is any.
 
 use crate::answer::{Failure, Response};
-use crate::budget::ByteBudget;
-use crate::decode::{DecodeError, DecodeLimits, decode, split_encodings};
+use crate::budget::{ByteBudget, Room};
+use crate::decode::{DecodeError, DecodeLimits, append, decode, split_encodings};
 use crate::http1::{Broken, Http1};
 use crate::http2::poll_data;
 use crate::settings::FetchSettings;
@@ -91,6 +92,7 @@ impl Wanted {
 /// What was read.
 pub(crate) struct Read {
     pub bytes: Vec<u8>,
+    room: Option<Room>,
     /// The end was reached, so the connection can take another request.
     pub whole: bool,
 }
@@ -132,12 +134,13 @@ impl Reader<'_> {
             {
                 room = Some(self.room(expected, &mut pace).await?);
                 bytes.reserve_exact(if declared.is_some() { expected as usize - bytes.len() } else { 0 });
+                // It was our turn that was waited for, not the server's.
                 window.ends_at = None;
             }
             let data = match self.next(source, &mut pace, &mut window, *wire_bytes).await {
                 Ok(Some(data)) => data,
-                Ok(None) => return Ok(Read { bytes, whole: true }),
-                Err(_) if wanted.part_will_do() => return Ok(Read { bytes, whole: false }),
+                Ok(None) => return Ok(Read { bytes, room, whole: true }),
+                Err(_) if wanted.part_will_do() => return Ok(Read { bytes, room, whole: false }),
                 Err(failure) => return Err(failure),
             };
             *wire_bytes += data.len() as u64;
@@ -146,15 +149,15 @@ impl Reader<'_> {
                     return Err(Failure::new(FailureClass::TooLarge, format!("body of more than {most} bytes")));
                 }
                 let left = most as usize - bytes.len();
-                bytes.extend_from_slice(&data[..left.min(data.len())]);
-                return Ok(Read { bytes, whole: false });
+                append(&mut bytes, &data[..left.min(data.len())], most as usize);
+                return Ok(Read { bytes, room, whole: false });
             }
-            bytes.extend_from_slice(&data);
+            append(&mut bytes, &data, most as usize);
         }
     }
 
     /// Room in the common memory, unless the request's time ends before.
-    async fn room(&self, bytes: u64, pace: &mut Pace<'_>) -> Result<tokio::sync::SemaphorePermit<'_>, Failure> {
+    async fn room(&self, bytes: u64, pace: &mut Pace<'_>) -> Result<Room, Failure> {
         pace.timer.as_mut().reset(pace.ends_at);
         let mut asked = std::pin::pin!(self.budget.take(bytes));
         poll_fn(|cx| match asked.as_mut().poll(cx) {
@@ -202,23 +205,32 @@ impl Reader<'_> {
     }
 
     /// The answer with its body decoded.
-    pub fn decoded(
-        &self,
-        status: u16,
-        headers: HeaderMap,
-        body: Vec<u8>,
-        wanted: &Wanted,
-    ) -> Result<Response, Failure> {
-        let body = match self.decode(&headers, body) {
+    pub fn decoded(&self, headers: HeaderMap, read: Read, wanted: &Wanted) -> Result<Response, Failure> {
+        let Read { bytes, room, .. } = read;
+        let mut body = match self.decode(&headers, bytes) {
             Ok(body) => body,
             Err(_) if wanted.part_will_do() => Vec::new(),
             Err(failure) => return Err(failure),
         };
-        let mut response = Response { status, headers, body };
         if wanted.kind == RequestKind::Robots {
-            response.body.truncate(self.settings.robots_bytes_max);
+            body.truncate(self.settings.robots_bytes_max);
         }
-        Ok(response)
+        let room = self.fitted(room, body.capacity() as u64);
+        Ok(Response { status: wanted.status, headers, body, room })
+    }
+
+    /// The room for a body that is whole: less than was asked for, or more when it was encoded. More is had at once or not at
+    /// all: whoever holds room waits for none.
+    fn fitted(&self, room: Option<Room>, bytes: u64) -> Option<Room> {
+        if bytes <= self.settings.free_bytes {
+            return None;
+        }
+        let Some(mut room) = room else { return self.budget.try_take(bytes) };
+        room.shrink(bytes);
+        if let Some(more) = bytes.checked_sub(room.bytes()).and_then(|more| self.budget.try_take(more)) {
+            room.join(more);
+        }
+        Some(room)
     }
 
     fn decode(&self, headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, Failure> {

@@ -52,6 +52,16 @@ enum Lost {
     Failed(Failure),
 }
 
+/// What the clock says of a slot.
+enum Slot {
+    /// It was open.
+    Open,
+    /// It is open now.
+    Awaited,
+    /// It is over, or opens too late: what the request's answer is then.
+    Over(Answer),
+}
+
 /// Until when.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -140,12 +150,13 @@ impl Fetcher {
                 Ok(ready) => ready,
                 Err(answer) => return *answer,
             };
-            if let Some(late) = self.await_slot(release, deadline).await {
+            let slot = self.await_slot(release, deadline).await;
+            if let Slot::Over(late) = slot {
                 self.keep(&site, ready);
                 return late;
             }
             // It may have died while the slot was awaited: nothing was sent, so another one is no retry.
-            if !ready.is_usable() {
+            if matches!(slot, Slot::Awaited) && !ready.is_usable() {
                 dead = "connection closed before the request was written".into();
                 continue;
             }
@@ -198,17 +209,19 @@ impl Fetcher {
         tokio::time::timeout(end.since(self.clock.now()), what).await.ok()
     }
 
-    /// Waits for the slot to open; gives the answer when it is already over.
-    async fn await_slot(&self, release: &Release, deadline: Deadline) -> Option<Answer> {
+    /// Waits for the slot to open.
+    async fn await_slot(&self, release: &Release, deadline: Deadline) -> Slot {
         let opens = release.not_before.after(self.settings.margin);
+        let mut slot = Slot::Open;
         loop {
             let now = self.clock.now();
             if now > release.not_after.min(deadline.send_until) || opens > deadline.send_until {
-                return Some(self.late(release, deadline, now));
+                return Slot::Over(self.late(release, deadline, now));
             }
             if now >= opens {
-                return None;
+                return slot;
             }
+            slot = Slot::Awaited;
             tokio::time::sleep(opens.since(now)).await;
         }
     }
@@ -286,7 +299,7 @@ impl Fetcher {
         if read.whole {
             self.pool.give(site, connection);
         }
-        reader.decoded(wanted.status, parts.headers, read.bytes, &wanted).map_err(Lost::Failed)
+        reader.decoded(parts.headers, read, &wanted).map_err(Lost::Failed)
     }
 
     #[allow(clippy::too_many_arguments, reason = "as above")]
@@ -332,7 +345,7 @@ impl Fetcher {
         let declared = source.declared(&parts.headers);
         let read =
             reader.read(&mut source, declared, &wanted, pace, &mut fetched.wire_bytes).await.map_err(Lost::Failed)?;
-        reader.decoded(wanted.status, parts.headers, read.bytes, &wanted).map_err(Lost::Failed)
+        reader.decoded(parts.headers, read, &wanted).map_err(Lost::Failed)
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -22,7 +22,7 @@ mod tls;
 mod wire;
 
 pub use answer::{Answer, Deadline, Fetched, Response};
-pub use budget::ByteBudget;
+pub use budget::{ByteBudget, Room};
 pub use charset::decode_text;
 pub use decode::{DecodeError, DecodeLimits, decode, split_encodings};
 pub use fetcher::Fetcher;

@@ -5,9 +5,8 @@ mod common;
 use common::*;
 use std::io::Write;
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 use std::time::Duration;
-use weir_fetch::{ByteBudget, FetchSettings, Fetcher, Guard};
+use weir_fetch::FetchSettings;
 use weir_model::FailureClass;
 
 #[test]
@@ -256,37 +255,5 @@ fn robots_are_read_to_their_limit_and_no_further() {
         let fetched = fetcher().fetch(&robots(&server.url("/robots.txt"))).await;
         assert_eq!((page(&fetched).0, page(&fetched).1.len()), (200, 500 << 10));
         assert!(fetched.wire_bytes < 1 << 20);
-    });
-}
-
-#[test]
-fn large_bodies_take_turns_in_the_common_memory() {
-    run_untimed(async {
-        let body = Arc::new(vec![b'x'; 1 << 20]);
-        let server = Server::start(move |mut peer| {
-            let body = Arc::clone(&body);
-            async move {
-                while let Some(request) = peer.request().await {
-                    // Half of them do not tell their length, so they ask for the maximum.
-                    if request.contains("GET /even") {
-                        peer.answer("200 OK", "", &*body).await;
-                    } else {
-                        peer.answer_until_close("", &*body).await;
-                        return;
-                    }
-                }
-            }
-        })
-        .await;
-        let mut guard = Guard::new();
-        guard.allow_host("localhost");
-        let budget = Arc::new(ByteBudget::new(4 << 20));
-        let settings = FetchSettings { wire_bytes_max: 3 << 20, ..settings() };
-        let fetcher = Fetcher::new(Arc::new(settings), Arc::new(guard), Arc::clone(&budget), RuntimeClock::start());
-        let releases: Vec<_> =
-            (0..40).map(|number| release(&server.url(if number % 2 == 0 { "/even" } else { "/odd" }))).collect();
-        let all = futures_util::future::join_all(releases.iter().map(|release| fetcher.fetch(release))).await;
-        assert!(all.iter().all(|fetched| page(fetched).1.len() == 1 << 20));
-        assert_eq!(budget.free_bytes(), 4 << 20, "everything was given back");
     });
 }
