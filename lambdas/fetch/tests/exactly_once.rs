@@ -5,8 +5,6 @@ mod common;
 use common::*;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use weir_fetch::{Answer, Deadline};
 use weir_model::{Clock, FailureClass, LinkExtra, Method, Tick};
@@ -217,26 +215,13 @@ fn a_request_that_is_late_is_not_sent_and_leaves_its_connection_to_the_next() {
     });
 }
 
-/// Jumps behind every slot at one of its readings.
-struct Jumping {
-    readings: AtomicU64,
-    at: u64,
-}
-
-impl Clock for Jumping {
-    fn now(&self) -> Tick {
-        let number = self.readings.fetch_add(1, Ordering::Relaxed);
-        if number >= self.at { Tick(5_000_000) } else { Tick(1_000_000) }
-    }
-}
-
 #[test]
 fn wherever_the_slot_ends_no_byte_is_written_after_it() {
     run(async {
         let (mut sent, mut unsent) = (0, 0);
         for at in 0..16 {
             let server = Server::answering("200 OK", "", "ok").await;
-            let fetcher = fetcher_on(settings(), Arc::new(Jumping { readings: AtomicU64::new(0), at }));
+            let fetcher = fetcher_on(settings(), Jumping::at(at));
             let mut release = release(&server.url("/"));
             release.not_after = Tick(2_000_000);
             let fetched = fetcher.fetch(&release).await;

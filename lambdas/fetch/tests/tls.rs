@@ -266,6 +266,33 @@ fn a_late_stream_is_not_opened() {
 }
 
 #[test]
+fn wherever_the_slot_ends_no_stream_is_opened_after_it() {
+    run(async {
+        let (mut sent, mut unsent) = (0, 0);
+        for at in 0..16 {
+            let server = Http2Server::start(100, |_, to| (Then::GoOn, answer(to, "ok"))).await;
+            let fetcher = server.fetcher(settings(), Jumping::at(at));
+            let mut release = release(&server.url("/"));
+            release.not_after = Tick(2_000_000);
+            let fetched = fetcher.fetch(&release).await;
+            settle().await;
+            match fetched.answer {
+                Answer::Response(_) => {
+                    sent += 1;
+                    assert_eq!((server.seen(), fetched.started_at), (1, Tick(1_000_000)), "jump at reading {at}");
+                }
+                Answer::Unfetched { .. } => {
+                    unsent += 1;
+                    assert_eq!((server.seen(), fetched.started_at), (0, Tick(0)), "jump at reading {at}");
+                }
+                Answer::Failed { .. } => panic!("jump at reading {at}: {:?}", fetched.answer),
+            }
+        }
+        assert!(sent > 3 && unsent > 3, "{sent} sent, {unsent} not");
+    });
+}
+
+#[test]
 fn bodies_of_both_directions_pass_and_large_ones_end_at_the_limit() {
     run(async {
         let server = Http2Server::start(100, |mut request, to| {

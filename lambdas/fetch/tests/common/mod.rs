@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +27,25 @@ impl RuntimeClock {
 impl Clock for RuntimeClock {
     fn now(&self) -> Tick {
         Tick(1_000_000).after(self.0.elapsed())
+    }
+}
+
+/// Jumps behind every slot at one of its readings.
+pub struct Jumping {
+    readings: AtomicU64,
+    at: u64,
+}
+
+impl Jumping {
+    pub fn at(at: u64) -> Arc<Jumping> {
+        Arc::new(Jumping { readings: AtomicU64::new(0), at })
+    }
+}
+
+impl Clock for Jumping {
+    fn now(&self) -> Tick {
+        let number = self.readings.fetch_add(1, Ordering::Relaxed);
+        if number >= self.at { Tick(5_000_000) } else { Tick(1_000_000) }
     }
 }
 
