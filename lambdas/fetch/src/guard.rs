@@ -1,8 +1,10 @@
 //! The address guard: where a crawler may connect to, decided for every resolved address at connect time.
 //!
-//! Refuses everything that the IANA special-purpose registries (IPv4, IPv6) do not call globally reachable, also where it is
-//! wrapped in an IPv6 address (mapped, compatible, 6to4, NAT64, Teredo). The exception: hosts that the operator's own start
-//! URLs name, exactly these.
+//! Refuses the IANA special-purpose registries (IPv4, IPv6) and multicast, also where an IPv4 address is wrapped in an IPv6 one
+//! (mapped, compatible, 6to4, NAT64, Teredo). The few entries that the registries call globally reachable (anycast of PCP and
+//! TURN, AS112, AMT, ORCHID) serve no pages and are refused with the rest; NAT64 alone is judged by what it wraps. The exception:
+//! hosts that the operator's own start URLs name, exactly these. Invariant: metadata services and the function's own runtime are
+//! closed to everybody. Knows nothing of names and look-ups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -53,8 +55,11 @@ const METADATA: &[IpAddr] = &[
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
 impl Guard {
@@ -78,10 +83,10 @@ impl Guard {
     #[must_use]
     pub fn permits(&self, host: &str, socket: SocketAddr) -> bool {
         let address = unwrapped(socket.ip());
-        if METADATA.contains(&address) || self.refused.contains(&SocketAddr::new(address, socket.port())) {
+        if METADATA.contains(&address) || self.refuses(address, socket.port()) {
             return false;
         }
-        let global = is_global(address);
+        let global = is_global(socket.ip());
         match self.allowed.get(&normal(host)) {
             // A public name that the operator gave stays public: its owner cannot move it into the operator's network later.
             Some(public) => global || public.get() != Some(&true),
@@ -89,18 +94,38 @@ impl Guard {
         }
     }
 
+    /// A service of this machine answers under each of the machine's own addresses.
+    fn refuses(&self, address: IpAddr, port: u16) -> bool {
+        let own = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+        self.refused.iter().any(|refused| {
+            let at = unwrapped(refused.ip());
+            refused.port() == port && (at == address || own(at) && own(address))
+        })
+    }
+
     /// Tells what was connected to: the first answer fixes whether an allowed name is a public or a private one.
     pub(crate) fn note_connected(&self, host: &str, address: IpAddr) {
         if let Some(public) = self.allowed.get(&normal(host)) {
             // The first one stays.
-            let _ = public.set(is_global(unwrapped(address)));
+            let _ = public.set(is_global(address));
         }
     }
 }
 
-/// The IPv4 address in an IPv4-mapped one.
+/// The IPv4 address that an IPv6 one wraps, if it does: a packet may end there.
 fn unwrapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
+    let IpAddr::V6(v6) = address else { return address };
+    let wrapped = match v6.segments() {
+        // Loopback and unspecified look like compatible addresses.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        // Compatible, mapped, NAT64 with its own prefix and with a local one.
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0 | 1, _, _, _, high, low] => Some(embedded(high, low)),
+        [0x2002, high, low, ..] => Some(embedded(high, low)),
+        // Teredo: the client's address, inverted.
+        [0x2001, 0, _, _, _, _, high, low] => Some(embedded(!high, !low)),
+        _ => None,
+    };
+    wrapped.map_or(address, IpAddr::V4)
 }
 
 fn normal(host: &str) -> String {
@@ -214,6 +239,34 @@ mod tests {
         }
     }
 
+    /// The registries' entries and multicast, as of 2025: blocks of which every address is refused.
+    const REGISTRY: &str = "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.0.0/29 \
+        192.0.0.8/32 192.0.0.9/32 192.0.0.10/32 192.0.0.170/32 192.0.0.171/32 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 \
+        192.88.99.0/24 192.88.99.2/32 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 \
+        240.0.0.0/4 255.255.255.255/32 \
+        ::1/128 ::/128 64:ff9b:1::/48 100::/64 100:0:0:1::/64 2001::/23 2001::/32 2001:1::1/128 2001:1::2/128 2001:1::3/128 \
+        2001:2::/48 2001:3::/32 2001:4:112::/48 2001:10::/28 2001:20::/28 2001:30::/28 2001:db8::/32 2002::/16 2620:4f:8000::/48 \
+        3fff::/20 5f00::/16 fc00::/7 fe80::/10 fec0::/10 ff00::/8";
+
+    #[test]
+    fn every_block_of_the_registries_is_refused_from_its_first_to_its_last_address() {
+        for block in REGISTRY.split_ascii_whitespace() {
+            let (first, bits) = block.split_once('/').expect("a block");
+            let bits: u32 = bits.parse().expect("a length");
+            let (first, last) = match first.parse().expect("an address") {
+                IpAddr::V4(first) => {
+                    let rest = u32::MAX.checked_shr(bits).unwrap_or(0);
+                    (IpAddr::V4(first), IpAddr::V4((u32::from(first) | rest).into()))
+                }
+                IpAddr::V6(first) => {
+                    let rest = u128::MAX.checked_shr(bits).unwrap_or(0);
+                    (IpAddr::V6(first), IpAddr::V6((u128::from(first) | rest).into()))
+                }
+            };
+            assert!(!is_global(first) && !is_global(last), "{block}");
+        }
+    }
+
     fn socket(text: &str) -> SocketAddr {
         SocketAddr::new(text.parse().expect("an address"), 80)
     }
@@ -234,11 +287,22 @@ mod tests {
         guard.allow_host("here");
         let runtime = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9001);
         guard.refuse_socket(runtime);
-        for metadata in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"] {
+        for metadata in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "2001:0:1:2:3:4:5601:5601",
+            "168.63.129.16",
+            "fd00:ec2::254",
+        ] {
             assert!(!guard.permits("here", socket(metadata)), "{metadata}");
         }
         assert!(!guard.permits("here", runtime));
-        assert!(!guard.permits("here", SocketAddr::new("::ffff:127.0.0.1".parse().expect("v6"), 9001)));
+        for own in ["::ffff:127.0.0.1", "::1", "127.8.8.8", "0.0.0.0", "::", "::7f00:1"] {
+            assert!(!guard.permits("here", SocketAddr::new(own.parse().expect("an address"), 9001)), "{own}");
+        }
         assert!(guard.permits("here", SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 9002)));
     }
 
