@@ -440,11 +440,21 @@ impl Driver {
         if self.journal_bytes < self.snapshot_at {
             return;
         }
+        // Nothing is stepped from here on; what comes in waits.
+        while !self.engine.is_settled() {
+            let actions = self.engine.flush(now);
+            self.perform(actions);
+            match self.inbox.recv_timeout(LOOK_EVERY) {
+                Ok(ToDriver::Synced { group, .. }) => self.engine.synced(group),
+                Ok(message) => self.take(message),
+                Err(_) => {}
+            }
+            if self.failure.is_some() {
+                return;
+            }
+        }
         let actions = self.engine.flush(now);
         self.perform(actions);
-        if !self.engine.is_quiet() {
-            return;
-        }
         let live = self
             .engine
             .live_chunks()

@@ -311,7 +311,7 @@ impl Engine {
         self.stage.reset_sink(sink);
     }
 
-    /// Streams the state after all appended groups. Only when `is_quiet`.
+    /// Streams the state after all appended groups. Only when `is_settled`.
     pub fn snapshot(&mut self, write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
         debug_assert!(self.group.is_empty(), "a snapshot stands for whole groups");
         let mut own = Vec::new();
@@ -540,7 +540,8 @@ impl Engine {
         MessageId(u64::from(self.config.boot) << 32 | self.messages)
     }
 
-    fn synced(&mut self, group: u64) {
+    /// Takes note that a group is durable without stepping: what waited for it is among the next actions.
+    pub fn synced(&mut self, group: u64) {
         let Some((number, held)) = self.under_way.take_if(|(number, _)| *number == group) else {
             unreachable!("group {group} was not under way");
         };
@@ -576,6 +577,12 @@ impl Engine {
     pub fn flush(&mut self, now: Tick) -> Vec<Action> {
         self.close_group(now, true);
         std::mem::take(&mut self.actions)
+    }
+
+    /// Everything that was stepped is durable; inputs may wait.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.group.is_empty() && self.under_way.is_none()
     }
 
     /// Everything is durable: no group is open or under way.

@@ -16,13 +16,16 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The release binary, built when it is not there yet (or out of date).
+/// The release binary, built when it is not there yet (or out of date); `WEIR_BIN` names another.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn weir() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(&["--release"], "release"))
+    BINARY.get_or_init(|| match std::env::var_os("WEIR_BIN") {
+        Some(path) => path.into(),
+        None => build(&["--release"], "release"),
+    })
 }
 
 /// A binary with crash points, for tests that kill it at a chosen write.

@@ -81,6 +81,7 @@ fn errors_and_seconds_stop_a_job_as_well() -> anyhow::Result<()> {
     let output = run(stand.crawl(&spider).args(["-s", "stop.errors=5", "--json"]), 3)?;
     let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(stats["outcome"], "closespider_errorcount", "{stats:#}");
+    let stand = Stand::new(2);
     let policy = stand.write("slow.toml", "[default]\nhits = 1\nwindow = \"30s\"\n");
     let mut command = stand.crawl(example("properties-next.toml"));
     command.args(["-s", "stop.seconds=300ms", "--json", "--policy"]).arg(policy);
