@@ -354,6 +354,7 @@ impl Engine {
 
     /// Does everything that can be done at `now`; gives what is to be done outside.
     pub fn advance(&mut self, now: Tick) -> Vec<Action> {
+        self.apply_stop_rules(now);
         loop {
             let (events, stepped) = self.take_events(now);
             let due = !events.is_empty() || now >= self.next_wake || stepped;
@@ -598,7 +599,7 @@ impl Engine {
             if run.stopping.is_some() || run.ended.is_some() {
                 continue;
             }
-            let Some(figures) = self.figures.get(job) else { continue };
+            let figures = self.figures.entry(*job).or_default();
             run.stopping = run.stops.iter().find_map(|rule| rule.applies(figures, run.started_at, now));
         }
     }
