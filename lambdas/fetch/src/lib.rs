@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod budget;
 mod charset;
+mod declared;
 mod decode;
 mod fetcher;
 mod guard;
