@@ -8,27 +8,26 @@
 //! This module performs actions and feeds inputs; what they mean is decided in `engine`.
 
 use crate::clock::SystemClock;
-use crate::engine::{Action, Engine, EngineConfig, Input, JobFigures};
+use crate::engine::{Action, Engine, Input};
 use crate::error::CrawlError;
-use crate::fetchers::{FetchParts, Fetchers};
-use crate::jobs::{JobRun, StartSource, StopRule};
+use crate::fetchers::Fetchers;
+use crate::figures::JobFigures;
 use crate::journal::JournalThread;
-use crate::settings::{Order, Settings};
+use crate::opening::{fetch_parts, open_engine, open_sink};
+use crate::settings::Settings;
 use crate::sinks::SinkThread;
-use crate::state::{Chosen, Document, State, Wanted};
+use crate::state::{Document, State, Wanted};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
-use weir_connector::{ErrorClass, JobInfo, Sink, SinkKind, SinkMark};
-use weir_frontier::retry::RetryPolicy;
-use weir_frontier::{Addr, FrontierConfig, JobSpec, LogLine};
-use weir_model::{Clock, LinkBatch, Outcome, ReceiptId, Report, SinkId, Tick, crash};
+use weir_connector::Sink;
+use weir_frontier::{Addr, LogLine};
+use weir_model::{Clock, Outcome, ReceiptId, Report, SinkId, Tick, crash};
 use weir_spider::Spider;
-use weir_stage::{OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig};
-use weir_store::Replayed;
+use weir_stage::{OutboxId, OutboxItem, SinkVerdict};
 
 /// The loop looks at the stop flag and shows progress this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -111,14 +110,6 @@ pub trait Observer {
     fn say(&mut self, text: &str);
 }
 
-struct SpiderStart(Arc<Spider>);
-
-impl StartSource for SpiderStart {
-    fn fill(&self, from: u64, count: usize, out: &mut LinkBatch) {
-        self.0.start_urls().fill(from..from + count as u64, out);
-    }
-}
-
 /// Runs one job to its end.
 pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<CrawlReport, CrawlError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
@@ -189,138 +180,6 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
     };
     let outcome = driver.run(&options.stop, observer);
     driver.end(outcome, document, chosen.continued)
-}
-
-fn fetch_parts(settings: &Settings, spider: &Arc<Spider>, clock: &Arc<dyn Clock>, chosen: &Chosen) -> FetchParts {
-    let (fetch, guard, budget) = crate::fetching::parts(settings, spider);
-    FetchParts {
-        settings: fetch,
-        guard,
-        budget,
-        clock: Arc::clone(clock),
-        spider: Arc::clone(spider),
-        job: chosen.job,
-        server: crate::fetching::server_name(),
-    }
-}
-
-fn open_engine(options: &CrawlOptions, state: &mut State, chosen: &Chosen, now: Tick) -> Result<Engine, CrawlError> {
-    let settings = &options.settings;
-    let lanes = state.store.allocate_lanes(options.workers + 1);
-    let boot = state.document.boot;
-    let frontier = Arc::new(FrontierConfig {
-        laws: Arc::clone(&options.laws),
-        request_timeout_us: settings.fetch_timeout.as_micros() as u64,
-        log: settings.log_level >= crate::settings::LogLevel::Debug,
-        ..FrontierConfig::default()
-    });
-    let stage = Stage::new(&StageConfig { frontier, boot, lanes: lanes[..options.workers].to_vec() });
-    let mut config = EngineConfig::new(lanes[options.workers], boot);
-    config.concurrency = settings.concurrency;
-    config.group_us = settings.journal_group_time.as_micros() as u64;
-    config.outbox_bytes_max = settings.outbox_bytes_max as usize;
-    let mut engine = Engine::new(stage, config);
-    engine.open_job(job_run(options, chosen, now));
-    let mut section = Vec::new();
-    state.recovery.for_each(&mut |event| match event {
-        Replayed::SectionBegin { .. } => {
-            section.clear();
-            Ok(())
-        }
-        Replayed::SectionChunk { bytes, .. } => {
-            section.extend_from_slice(bytes);
-            Ok(())
-        }
-        Replayed::SectionEnd { name } => engine.restore(name, &section).map_err(|error| format!("{name}: {error}")),
-        Replayed::Record { addr, bytes } => {
-            engine.replay(&[(Addr(addr.0), bytes)]).map_err(|error| format!("record at {addr:?}: {error}"))
-        }
-        Replayed::GroupEnd { .. } => Ok(()),
-    })?;
-    engine.finish_replay(now);
-    for job in &chosen.given_up {
-        engine.give_up(now, *job);
-    }
-    Ok(engine)
-}
-
-fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> JobRun {
-    let (settings, spider) = (&options.settings, &options.spider);
-    let mut masks = SinkMasks::default();
-    for (sink, id) in options.sinks.iter().zip(&chosen.sinks) {
-        let appends = sink.describe().kind == SinkKind::Appending;
-        let mask = if appends { &mut masks.append } else { &mut masks.upsert };
-        *mask |= 1 << id.0;
-    }
-    let agent = settings.user_agent.as_deref().unwrap_or(crate::fetching::USER_AGENT);
-    let spec = JobSpec {
-        id: chosen.job,
-        allowed_domains: spider.allowed_domains().to_vec(),
-        order: match settings.order {
-            Order::Lifo => weir_frontier::Order::Lifo,
-            Order::Fifo => weir_frontier::Order::Fifo,
-        },
-        depth_max: settings.depth_max,
-        redirects_max: if settings.redirect_enabled { settings.redirect_max } else { 0 },
-        obey_robots: settings.robots,
-        agent: agent.split(['/', ' ']).next().unwrap_or("weir").to_owned(),
-        retry: RetryPolicy {
-            enabled: settings.retry_enabled,
-            max_retry_times: settings.retry_times,
-            ..RetryPolicy::default()
-        },
-        // Start pages have no name: a page that is a start page and found again without `parse` is one page.
-        targets: std::iter::once(String::new())
-            .chain(spider.targets().iter().skip(1).map(|target| target.name.clone()))
-            .collect(),
-        concurrency_per_domain: settings.concurrency_per_domain,
-        pages_per_domain_max: settings.pages_per_domain_max,
-    };
-    let stops = [
-        settings.stop_items.map(StopRule::Items),
-        settings.stop_pages.map(StopRule::Pages),
-        settings.stop_errors.map(StopRule::Errors),
-        settings.stop_seconds.map(|after| StopRule::Us(after.as_micros() as u64)),
-    ];
-    JobRun {
-        spec: Arc::new(spec),
-        masks,
-        start: Box::new(SpiderStart(Arc::clone(spider))),
-        start_count: spider.start_urls().len(),
-        start_next: 0,
-        stops: stops.into_iter().flatten().collect(),
-        started_at: now,
-        stopping: None,
-        ended: None,
-    }
-}
-
-/// Opens a sink; one that is new to the state, or was emptied, gets every item.
-fn open_sink(
-    sink: &mut dyn Sink,
-    id: SinkId,
-    chosen: &Chosen,
-    spider: &Spider,
-    engine: &mut Engine,
-    document: &mut Document,
-) -> Result<(), CrawlError> {
-    let info = JobInfo {
-        state: document.state_id(),
-        job: chosen.job,
-        spider: spider.name().to_owned(),
-        schemas: spider.schemas().to_vec(),
-        resume: engine.mark(chosen.job, id).map(|mark| SinkMark(mark.to_vec())),
-    };
-    let opened = sink.open(&info).map_err(|error| match error.class {
-        ErrorClass::Configuration => CrawlError::Usage(error.to_string()),
-        _ => CrawlError::Sink { name: sink.describe().url, error: error.to_string() },
-    })?;
-    let entry = &mut document.sinks[usize::from(id.0)];
-    if entry.generation != opened.generation {
-        engine.reset_sink(id);
-        entry.generation = opened.generation;
-    }
-    Ok(())
 }
 
 struct Driver {

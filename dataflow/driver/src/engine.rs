@@ -10,11 +10,12 @@
 //! - at most one group is under way; while it is, the next one fills;
 //! - nothing is dispatched beyond `concurrency`, and nothing at all while the outbox is full.
 
-use crate::jobs::{JobRun, StopRule};
+use crate::figures::JobFigures;
+use crate::group::{Group, Held};
+use crate::jobs::JobRun;
 use crate::record;
 use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{Addr, Counters, LogLine, Offer, OfferSource};
-use weir_model::wire::{Reader, WireError};
 use weir_model::{
     ExtractionNote, FetchMessage, JobId, LinkBatch, MessageId, Outcome, ReceiptId, Release, Report, SinkId, Tick,
 };
@@ -130,77 +131,27 @@ pub enum Action {
     Settle(Vec<ReceiptId>),
 }
 
-/// What waits for a group.
-#[derive(Debug, Default)]
-struct Held {
-    releases: Vec<Release>,
-    alone: Vec<Release>,
-    writes: Vec<OutboxItem>,
-    receipts: Vec<ReceiptId>,
-}
-
-#[derive(Debug, Default)]
-struct Group {
-    parts: BTreeMap<u16, (u64, Vec<u8>)>,
-    bytes: usize,
-    events: usize,
-    opened_at: Option<Tick>,
-    held: Held,
-}
-
-impl Group {
-    fn is_empty(&self) -> bool {
-        self.opened_at.is_none()
-    }
-
-    fn add(&mut self, now: Tick, part: LaneBytes) {
-        self.opened_at.get_or_insert(now);
-        self.bytes += part.bytes.len();
-        match self.parts.entry(part.lane) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert((part.offset, part.bytes));
-            }
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
-                let (offset, bytes) = entry.get_mut();
-                assert_eq!(*offset + bytes.len() as u64, part.offset, "a lane is written without gaps");
-                bytes.extend_from_slice(&part.bytes);
-            }
-        }
-    }
-}
-
-/// Figures of a job for progress, stop rules and closing stats: of this run and before.
-#[derive(Clone, Debug, Default)]
-pub struct JobFigures {
-    /// URL counts.
-    pub urls: weir_frontier::JobCounts,
-    /// Item counts.
-    pub items: ItemCounts,
-    /// Counted remarks with their first example.
-    pub notes: BTreeMap<String, (u64, String)>,
-}
-
 /// The engine.
 pub struct Engine {
-    stage: Stage,
-    config: EngineConfig,
-    inputs: VecDeque<Input>,
-    group: Group,
-    under_way: Option<(u64, Held)>,
-    groups: u64,
-    lane_written: u64,
-    in_flight: usize,
-    messages: u64,
-    next_wake: Tick,
-    outbox_bytes: usize,
-    jobs: BTreeMap<JobId, JobRun>,
-    live: BTreeMap<JobId, JobLive>,
-    figures: BTreeMap<JobId, JobFigures>,
-    marks: BTreeMap<(JobId, SinkId), Vec<u8>>,
-    redelivered: u64,
-    log: Vec<LogLine>,
-    actions: Vec<Action>,
-    recovered: bool,
+    pub(crate) stage: Stage,
+    pub(crate) config: EngineConfig,
+    pub(crate) inputs: VecDeque<Input>,
+    pub(crate) group: Group,
+    pub(crate) under_way: Option<(u64, Held)>,
+    pub(crate) groups: u64,
+    pub(crate) lane_written: u64,
+    pub(crate) in_flight: usize,
+    pub(crate) messages: u64,
+    pub(crate) next_wake: Tick,
+    pub(crate) outbox_bytes: usize,
+    pub(crate) jobs: BTreeMap<JobId, JobRun>,
+    pub(crate) live: BTreeMap<JobId, JobLive>,
+    pub(crate) figures: BTreeMap<JobId, JobFigures>,
+    pub(crate) marks: BTreeMap<(JobId, SinkId), Vec<u8>>,
+    pub(crate) redelivered: u64,
+    pub(crate) log: Vec<LogLine>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) recovered: bool,
 }
 
 impl Engine {
@@ -228,121 +179,6 @@ impl Engine {
             actions: Vec::new(),
             recovered: false,
         }
-    }
-
-    // ---- recovery -------------------------------------------------------------------------------------------------
-
-    /// Opens a job: before recovery for one that goes on, after it for a new one.
-    pub fn open_job(&mut self, run: JobRun) {
-        self.stage.open_job(&run.spec, run.masks);
-        self.next_wake = Tick(0);
-        self.jobs.insert(run.spec.id, run);
-    }
-
-    /// Applies records of the journal, in order.
-    pub fn replay(&mut self, records: &[(Addr, &[u8])]) -> Result<(), WireError> {
-        let mut from = 0;
-        for (at, (_, record)) in records.iter().enumerate() {
-            if record.first().copied().unwrap_or(0) >= record::FIRST {
-                self.stage.replay(&records[from..at])?;
-                self.replay_own(record)?;
-                from = at + 1;
-            }
-        }
-        self.stage.replay(&records[from..])
-    }
-
-    fn replay_own(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        match record::read(&mut Reader::new(bytes))? {
-            record::Record::StartProgress { job, next } => {
-                if let Some(run) = self.jobs.get_mut(&job) {
-                    run.start_next = next;
-                }
-            }
-            record::Record::SinkMark { job, sink, mark } => {
-                self.marks.insert((job, sink), mark);
-            }
-            record::Record::JobEnd { job, outcome } => {
-                if let Some(run) = self.jobs.get_mut(&job) {
-                    run.ended = Some(outcome);
-                }
-                self.stage.close_job(job, true);
-                self.marks.retain(|(of, _), _| *of != job);
-            }
-            record::Record::Note { job, counter, count, example } => self.note(job, &counter, count, &example),
-        }
-        Ok(())
-    }
-
-    /// Applies one section of a snapshot.
-    pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<(), WireError> {
-        if name != "driver" {
-            return self.stage.restore(name, bytes);
-        }
-        let mut reader = Reader::new(bytes);
-        while !reader.is_empty() {
-            self.replay_own(reader.bytes()?)?;
-        }
-        Ok(())
-    }
-
-    /// Ends recovery: everything that was under way is under way again.
-    pub fn finish_replay(&mut self, now: Tick) {
-        self.stage.finish_replay(now);
-        let (urls, items) = self.stage.counts();
-        for (job, counts) in urls.iter() {
-            self.figures.entry(job).or_default().urls = counts.clone();
-        }
-        for (job, counts) in items {
-            self.figures.entry(job).or_default().items = counts;
-        }
-        self.recovered = true;
-        self.next_wake = Tick(0);
-    }
-
-    /// Where a sink stood when the last group became durable.
-    #[must_use]
-    pub fn mark(&self, job: JobId, sink: SinkId) -> Option<&[u8]> {
-        self.marks.get(&(job, sink)).map(Vec::as_slice)
-    }
-
-    /// A sink that is new to the state, or was emptied: every item goes to it again.
-    pub fn reset_sink(&mut self, sink: SinkId) {
-        self.stage.reset_sink(sink);
-    }
-
-    /// Streams the state after all appended groups. Only when `is_settled`.
-    pub fn snapshot(&mut self, write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
-        debug_assert!(self.group.is_empty(), "a snapshot stands for whole groups");
-        let mut own = Vec::new();
-        for (job, run) in &self.jobs {
-            record::nested(&mut own, &record::Record::StartProgress { job: *job, next: run.start_next });
-            if let Some(outcome) = run.ended {
-                record::nested(&mut own, &record::Record::JobEnd { job: *job, outcome });
-            }
-        }
-        for ((job, sink), mark) in &self.marks {
-            record::nested(&mut own, &record::Record::SinkMark { job: *job, sink: *sink, mark: mark.clone() });
-        }
-        for (job, figures) in &self.figures {
-            for (counter, (count, example)) in &figures.notes {
-                let note = record::Record::Note {
-                    job: *job,
-                    counter: counter.clone(),
-                    count: *count,
-                    example: example.clone(),
-                };
-                record::nested(&mut own, &note);
-            }
-        }
-        self.stage.snapshot(write)?;
-        self.stage.compact();
-        write("driver", &own)
-    }
-
-    /// Chunks of the journal that hold bodies still needed.
-    pub fn live_chunks(&mut self) -> Vec<weir_frontier::LiveChunk> {
-        self.stage.live_chunks()
     }
 
     // ---- the run --------------------------------------------------------------------------------------------------
@@ -516,7 +352,7 @@ impl Engine {
         }
     }
 
-    fn note(&mut self, job: JobId, counter: &str, count: u64, example: &str) {
+    pub(crate) fn note(&mut self, job: JobId, counter: &str, count: u64, example: &str) {
         let notes = &mut self.figures.entry(job).or_default().notes;
         match notes.get_mut(counter) {
             Some(entry) => entry.0 += count,
@@ -690,34 +526,5 @@ impl Engine {
     /// The crawl log since the last call.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.log)
-    }
-}
-
-impl StopRule {
-    fn applies(&self, figures: &JobFigures, started_at: Tick, now: Tick) -> Option<Outcome> {
-        match *self {
-            StopRule::Items(max) => (figures.items.scraped >= max).then_some(Outcome::ClosespiderItemcount),
-            StopRule::Pages(max) => {
-                let pages: u64 = figures.urls.responses.iter().map(|(_, count)| count).sum();
-                (pages >= max).then_some(Outcome::ClosespiderPagecount)
-            }
-            StopRule::Errors(max) => (figures.errors() >= max).then_some(Outcome::ClosespiderErrorcount),
-            StopRule::Us(max) => {
-                (now.since(started_at).as_micros() as u64 >= max).then_some(Outcome::ClosespiderTimeout)
-            }
-        }
-    }
-}
-
-impl JobFigures {
-    /// URLs that went wrong for good, and items that a sink refused.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        let dead: u64 = weir_model::Reason::ALL
-            .iter()
-            .filter(|reason| reason.is_dead_letter())
-            .map(|reason| self.urls.rejected(*reason))
-            .sum();
-        dead + self.items.refused
     }
 }

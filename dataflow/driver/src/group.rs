@@ -1,0 +1,44 @@
+//! A group of the journal while it fills: what the steps wrote, and what waits until it is durable.
+
+use std::collections::BTreeMap;
+use weir_model::{ReceiptId, Release, Tick};
+use weir_stage::{LaneBytes, OutboxItem};
+
+/// What waits for a group.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub releases: Vec<Release>,
+    pub alone: Vec<Release>,
+    pub writes: Vec<OutboxItem>,
+    pub receipts: Vec<ReceiptId>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    pub parts: BTreeMap<u16, (u64, Vec<u8>)>,
+    pub bytes: usize,
+    pub events: usize,
+    pub opened_at: Option<Tick>,
+    pub held: Held,
+}
+
+impl Group {
+    pub fn is_empty(&self) -> bool {
+        self.opened_at.is_none()
+    }
+
+    pub fn add(&mut self, now: Tick, part: LaneBytes) {
+        self.opened_at.get_or_insert(now);
+        self.bytes += part.bytes.len();
+        match self.parts.entry(part.lane) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert((part.offset, part.bytes));
+            }
+            std::collections::btree_map::Entry::Occupied(mut entry) => {
+                let (offset, bytes) = entry.get_mut();
+                assert_eq!(*offset + bytes.len() as u64, part.offset, "a lane is written without gaps");
+                bytes.extend_from_slice(&part.bytes);
+            }
+        }
+    }
+}
