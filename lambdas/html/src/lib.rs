@@ -8,7 +8,7 @@ pub mod parse;
 pub mod select;
 mod serialize;
 pub mod tree;
-pub mod xml;
+mod xml;
 mod xpath;
 
 pub use parse::{Limits, ParseError, Parser};

@@ -3,13 +3,13 @@
 //! Decides how a name is found again (a seeded, open-addressed table whose slots hold the first eight bytes of the name,
 //! so that most names are compared by one word). Must not know what a name means: the rule beside it comes from `parse`.
 //! Invariants: ids of the seeded names are the same on every page; names of one page are forgotten with it, so a hostile
-//! site cannot grow the table for the next; a name is stored lower-cased and at most 100 bytes long, as libxml2 does.
+//! site cannot grow the table for the next; an HTML name is stored lower-cased and at most 100 bytes long, as libxml2 does.
 
 use crate::parse::rules::Rule;
 use crate::parse::table::SEEDED;
 use crate::tree::{NONE, NameId};
 
-/// Longest name in bytes; libxml2 cuts longer ones here.
+/// Longest HTML name in bytes; libxml2 cuts longer ones here.
 pub(crate) const NAME_BYTES_MAX: usize = 100;
 const SLOTS_MIN: usize = 1024;
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -131,7 +131,7 @@ impl Names {
 
     /// The id of a name that is known already.
     pub(crate) fn find(&self, name: &str) -> Option<NameId> {
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
+        if name.is_empty() || name.contains('\0') {
             return None;
         }
         let name = name.as_bytes();
@@ -139,9 +139,9 @@ impl Names {
         (slot.id != NONE).then_some(NameId(slot.id))
     }
 
-    /// The id of a name; it must be lower-cased, not empty and within the bound.
+    /// The id of a name; it must not be empty, nor hold a zero byte.
     pub(crate) fn intern(&mut self, name: &[u8]) -> NameId {
-        debug_assert!(!name.is_empty() && name.len() <= NAME_BYTES_MAX);
+        debug_assert!(!name.is_empty());
         let (word, len) = (self.key(name), name.len() as u32);
         let at = self.locate(word, len, name);
         match self.slots[at].id {

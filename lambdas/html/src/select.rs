@@ -294,9 +294,11 @@ fn shown<'a>(run: &mut Run<'_, '_>, tree: Tree<'a>, hit: Hit) -> Option<Cow<'a, 
         Kind::Document => None,
         Kind::Element | Kind::Comment | Kind::Pi => {
             let mut html = String::new();
-            // An XML name looks for its prefix in the elements around it.
-            let weight = if tree.is_xml() { 16 } else { 1 };
-            run.steps_left -= weight * i64::from(tree.end(hit.node()) - hit.node().0);
+            run.steps_left -= i64::from(tree.end(hit.node()) - hit.node().0);
+            if tree.is_xml() {
+                // The namespaces around it are gathered.
+                run.steps_left -= tree.declarations(hit.node()).count() as i64;
+            }
             if run.exhausted() {
                 return None;
             }

@@ -18,7 +18,7 @@ pub struct NodeId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttrId(pub u32);
 
-/// An interned, lower-cased name of an element or attribute, or one of the kinds below.
+/// An interned name of an element or attribute (lower-case unless the page is XML), or one of the kinds below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameId(pub u32);
 
@@ -29,7 +29,7 @@ impl NameId {
     pub const TEXT: NameId = NameId(1);
     /// "Name" of comments.
     pub const COMMENT: NameId = NameId(2);
-    /// "Name" of processing instructions. By libxml2's HTML rules they are comments, so only html5 trees could hold them.
+    /// "Name" of processing instructions. By HTML's rules they are comments, so only XML trees hold them.
     pub const PI: NameId = NameId(3);
     /// The first id of an element's or attribute's name.
     pub const FIRST_REAL: u32 = 4;
@@ -87,6 +87,15 @@ pub(crate) struct Attr {
     pub b: u32,
 }
 
+/// A reference to an entity that stays unexpanded: in `parent`, before node `at` or at the end; its name in the page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reference {
+    pub at: u32,
+    pub parent: u32,
+    pub from: u32,
+    pub to: u32,
+}
+
 /// A parsed page. `Copy`: two references. The page's text and the arena outlive it.
 #[derive(Clone, Copy)]
 pub struct Tree<'a> {
@@ -106,6 +115,11 @@ pub struct Arena {
     /// Text that stands nowhere in the page.
     pub(crate) extra: String,
     pub(crate) names: Names,
+    /// XML only: the prefix of each node's name, and of each attribute's, as the name of its declaration (see `xml`).
+    pub(crate) prefixes: Vec<NameId>,
+    pub(crate) attr_prefixes: Vec<NameId>,
+    /// XML only, in document order.
+    pub(crate) references: Vec<Reference>,
     pub(crate) truncated: bool,
 }
 
@@ -118,6 +132,9 @@ impl Arena {
         self.pieces.clear();
         self.extra.clear();
         self.names.forget_page();
+        self.prefixes.clear();
+        self.attr_prefixes.clear();
+        self.references.clear();
         self.truncated = false;
         self.nodes.push(Node { parent: NONE, next: NONE, prev: NONE, end: 1, a: 0, b: 0 });
         self.columns.push(NameId::DOCUMENT);
@@ -130,6 +147,8 @@ impl Arena {
             + self.attrs.capacity() * size_of::<Attr>()
             + self.pieces.capacity() * size_of::<(u32, u32)>()
             + self.extra.capacity()
+            + (self.prefixes.capacity() + self.attr_prefixes.capacity()) * size_of::<NameId>()
+            + self.references.capacity() * size_of::<Reference>()
             + self.names.bytes_held()
     }
 }
@@ -170,7 +189,7 @@ impl<'a> Tree<'a> {
     pub fn name_text(self, id: NameId) -> &'a str {
         self.arena.names.text(id)
     }
-    /// The id of a name; `None` means that nothing here has that name. Names are lower-case (ASCII).
+    /// The id of a name; `None` means that nothing here has that name. Names are lower-case (ASCII) unless the page is XML.
     pub fn find_name(self, name: &str) -> Option<NameId> {
         self.arena.names.find(name)
     }
@@ -245,8 +264,7 @@ impl<'a> Tree<'a> {
             }
             return Cow::Owned(whole);
         }
-        let held: &'a str = if node.a & FLAG_EXTRA != 0 { &self.arena.extra } else { self.source };
-        let raw = &held[start as usize..end as usize];
+        let raw = self.span(node.a, node.b);
         if node.b & FLAG_FINAL != 0 { Cow::Borrowed(raw) } else { decode(raw, refs) }
     }
     /// The page as the parser saw it: trimmed, without NULs. Positions are of this text.
@@ -276,6 +294,13 @@ impl<'a> Tree<'a> {
         &self.arena.nodes[n.0 as usize]
     }
 
+    /// What a range with its flags stands for, before any decoding.
+    #[inline]
+    pub(crate) fn span(self, a: u32, b: u32) -> &'a str {
+        let held: &'a str = if a & FLAG_EXTRA != 0 { &self.arena.extra } else { self.source };
+        &held[(a & POSITION) as usize..(b & POSITION) as usize]
+    }
+
     /// The value as stored, and whether it is final.
     #[inline]
     fn attr_raw(self, a: AttrId) -> (&'a str, bool) {
@@ -283,8 +308,7 @@ impl<'a> Tree<'a> {
         if attr.a == NONE {
             return (self.arena.names.text(attr.name), true);
         }
-        let held: &'a str = if attr.a & FLAG_EXTRA != 0 { &self.arena.extra } else { self.source };
-        let raw = &held[(attr.a & POSITION) as usize..(attr.b & POSITION) as usize];
+        let raw = self.span(attr.a, attr.b);
         (raw, attr.b & FLAG_FINAL != 0 || !needs_decoding(raw, Refs::InAttribute))
     }
 }

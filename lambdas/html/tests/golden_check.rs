@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 use weir_html::Parser;
 use weir_html::select::{Constant, Evaluator, Hit, Program};
-use weir_html::xml::XmlParser;
 
 /// What differs by decision: regular expressions run in linear time, so look-around and back-references are refused; and
 /// they fold case as Unicode's simple folding does, to which a dotted capital I is no i.
@@ -51,10 +50,10 @@ fn compile(case: &Json) -> Result<Program, String> {
 fn answer(evaluator: &mut Evaluator, case: &Json, page: &Page) -> Result<Vec<String>, String> {
     let program = compile(case)?;
     let mut html = Parser::new(weir_html::Limits::default());
-    let mut xml = XmlParser::new(weir_html::Limits::default());
+    let mut xml = Parser::new(weir_html::Limits::default());
     let tree = match page {
         Page::Html(text) => html.parse(text),
-        Page::Xml(text) => xml.parse(text),
+        Page::Xml(text) => xml.parse_xml(text),
     }
     .map_err(|error| error.to_string())?;
     let mut scopes = vec![Hit::root(tree)];

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 use weir_html::Parser;
 use weir_html::select::{BudgetExceeded, Evaluator, Hit, Limits, Program, Value};
-use weir_html::xml::XmlParser;
 
 /// Words that expressions are made of, so that random ones are often right.
 const WORDS: &[&str] = &[
@@ -294,18 +293,18 @@ proptest! {
 
     #[test]
     fn any_xml_becomes_a_tree_that_can_be_asked_and_written(xml in joined(XML_WORDS, 30), expr in path()) {
-        let mut parser = XmlParser::new(weir_html::Limits::default());
-        let tree = parser.parse(&xml).unwrap();
+        let mut parser = Parser::new(weir_html::Limits::default());
+        let tree = parser.parse_xml(&xml).unwrap();
         let program = Program::xpath(&expr).unwrap();
         let mut out = Vec::new();
         let mut evaluator = Evaluator::default();
         evaluator.strings(&program, tree, Hit::root(tree), &mut out).unwrap();
         // What is written is read again as the same elements.
-        let mut again = XmlParser::new(weir_html::Limits::default());
+        let mut again = Parser::new(weir_html::Limits::default());
         let mut html = String::new();
         weir_html::select::serialize(tree, Hit::root(tree), &mut html);
         let count = Program::xpath("count(//*)").unwrap();
-        let twin = again.parse(&html).unwrap();
+        let twin = again.parse_xml(&html).unwrap();
         prop_assert_eq!(
             evaluator.evaluate(&count, tree, Hit::root(tree)).unwrap(),
             evaluator.evaluate(&count, twin, Hit::root(twin)).unwrap(),

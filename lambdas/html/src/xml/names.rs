@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::XML_URI;
 use crate::tree::{AttrId, NameId, NodeId, Tree};
 
 /// What only XML trees have.
@@ -49,20 +48,21 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// The name as the page writes it, with the prefix that is in scope at `node` for its namespace.
-    pub(crate) fn qualified_name(self, node: NodeId, id: NameId, is_element: bool) -> String {
-        let (uri, local) = self.expanded_name(id);
-        let Some(uri) = uri else { return local.to_string() };
-        if uri == XML_URI {
-            return format!("xml:{local}");
-        }
-        let prefix = self.declarations(node).find_map(|attribute| {
-            let prefix = self.declares(attribute)?;
-            (self.attr_value(attribute) == uri && (is_element || !prefix.is_empty())).then_some(prefix)
-        });
-        match prefix {
-            Some(prefix) if !prefix.is_empty() => format!("{prefix}:{local}"),
-            _ => local.to_string(),
+    /// An element's name as the page writes it, with its prefix.
+    pub(crate) fn qualified_name(self, node: NodeId) -> Cow<'a, str> {
+        self.written_name(self.name_id(node), self.arena.prefixes[node.0 as usize])
+    }
+
+    /// An attribute's name as the page writes it, with its prefix.
+    pub(crate) fn qualified_attr_name(self, attribute: AttrId) -> Cow<'a, str> {
+        self.written_name(self.attr_name_id(attribute), self.arena.attr_prefixes[attribute.0 as usize])
+    }
+
+    fn written_name(self, name: NameId, prefix: NameId) -> Cow<'a, str> {
+        let (_, local) = self.expanded_name(name);
+        match self.name_text(prefix).get(1..) {
+            None | Some("") => Cow::Borrowed(local),
+            Some(prefix) => Cow::Owned(format!("{prefix}:{local}")),
         }
     }
 }

@@ -240,9 +240,10 @@ impl<'e> Run<'e, '_> {
         let (uri, local) = tree.expanded_name(name);
         match function {
             Function::NamespaceUri => Cow::Borrowed(uri.unwrap_or("")),
-            Function::Name if uri.is_some() => {
-                Cow::Owned(tree.qualified_name(hit.node(), name, hit.attribute().is_none()))
-            }
+            Function::Name if uri.is_some() => match hit.attribute() {
+                Some(attribute) => tree.qualified_attr_name(attribute),
+                None => tree.qualified_name(hit.node()),
+            },
             _ => Cow::Borrowed(local),
         }
     }

@@ -1,6 +1,8 @@
 //! The axes: a cursor stands at a node and moves along one, giving what passes a node test. No recursion, no allocation;
 //! every node looked at is paid from the budget, and a cursor whose budget is spent has reached its end.
 
+use std::collections::HashSet;
+
 use super::ast::Axis;
 use super::hit::Hit;
 use super::plan::{Name, TestPlan, Walk};
@@ -291,12 +293,9 @@ fn takes_hit(names: &[NameId], test: Match, hit: Hit) -> bool {
 /// The namespaces in scope at an element: XML's own, then the declarations that no inner one hides.
 fn namespaces(tree: Tree<'_>, node: NodeId) -> Vec<Hit> {
     let mut hits = vec![Hit::of_namespace(node)];
-    let mut prefixes = Vec::new();
+    let mut prefixes = HashSet::new();
     for attribute in tree.declarations(node) {
-        if let Some(prefix) = tree.declares(attribute)
-            && !prefixes.contains(&prefix)
-        {
-            prefixes.push(prefix);
+        if prefixes.insert(tree.attr_name_id(attribute)) {
             hits.push(Hit::of_attribute(node, attribute));
         }
     }

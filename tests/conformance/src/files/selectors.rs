@@ -46,7 +46,11 @@ impl Selectors {
     fn answer(&mut self, case: &Case, html5: bool) -> Result<Vec<String>, String> {
         let program = compile(case)?;
         let page = case.text("doc");
-        let tree = if html5 { self.parser.parse_html5(page) } else { self.parser.parse(page) };
+        let tree = match case.text("type") {
+            "xml" => self.parser.parse_xml(page),
+            _ if html5 => self.parser.parse_html5(page),
+            _ => self.parser.parse(page),
+        };
         let tree = tree.map_err(|error| error.to_string())?;
         let mut out = Vec::new();
         self.evaluator.strings(&program, tree, Hit::root(tree), &mut out).map_err(|error| error.to_string())?;
@@ -66,7 +70,14 @@ fn compile(case: &Case) -> Result<Program, String> {
         .flatten()
         .map(|(name, value)| (name.as_str(), constant(value)))
         .collect();
-    Program::xpath_with(expr, &variables).map_err(|error| error.to_string())
+    let namespaces: Vec<(&str, &str)> = case
+        .field("namespaces")
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(prefix, uri)| (prefix.as_str(), uri.as_str().unwrap_or("")))
+        .collect();
+    Program::xpath_in(expr, &variables, &namespaces).map_err(|error| error.to_string())
 }
 
 fn constant(value: &Value) -> Constant {
