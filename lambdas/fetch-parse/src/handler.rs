@@ -1,4 +1,7 @@
 //! The handler: all requests of a message at once, each extracted as soon as its body is there.
+//!
+//! Decides what an answer is: a redirect, a robots.txt, a page, or nothing to read. Knows nothing of queues, domains and retry.
+//! Invariants: one report a release; a body is used and dropped before anything else is awaited; no page ends the process.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
@@ -102,17 +105,19 @@ impl Handler {
     fn page(&self, release: &Release, response: &Response, started_at: Tick, report: &mut Report) -> FetchOutcome {
         let status = response.status;
         let content_type = response.header(http::header::CONTENT_TYPE);
-        if response.body.is_empty() || content_type.is_some_and(is_binary) {
-            // A picture or an archive is an answer that holds no items and no links.
+        // A picture or an archive is an answer that holds no items and no links.
+        let binary = match content_type.map_or(Kind::Unsaid, kind) {
+            Kind::Text => false,
+            Kind::Binary => true,
+            Kind::Unsaid => looks_binary(&response.body),
+        };
+        if response.body.is_empty() || binary {
             return FetchOutcome::Response { status };
         }
         let unreadable = |reason: String| FetchOutcome::Unreadable { status, reason: reason.into() };
         let Some(spider) = self.spiders.spider(release.job) else {
             return unreadable(format!("job {} has no spider here", release.job.0));
         };
-        if content_type.is_none() && looks_binary(&response.body) {
-            return FetchOutcome::Response { status };
-        }
         let text = decode_text(content_type, &response.body);
         let page = Page {
             url: &release.request.url,
@@ -163,22 +168,41 @@ fn redirect(release: &Release, response: &Response) -> Option<Box<str>> {
     }
 }
 
-/// Types that hold no text to search.
-fn is_binary(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let text = kind.starts_with("text/")
-        || kind.ends_with("json")
-        || kind.ends_with("xml")
-        || kind.ends_with("javascript")
-        || matches!(
-            kind.as_str(),
-            "" | "application/x-www-form-urlencoded" | "application/octet-stream" | "application/x-httpd-php"
-        );
-    !text
+/// What a Content-Type says of a body.
+enum Kind {
+    Text,
+    Binary,
+    /// What servers send when they do not know.
+    Unsaid,
 }
 
-/// A NUL near the front: no text that a page would be written in (UTF-16 has a mark, which `decode_text` sees).
+fn kind(content_type: &str) -> Kind {
+    let kind = content_type.split([';', ',']).next().unwrap_or_default().trim().to_ascii_lowercase();
+    match &*kind {
+        ""
+        | "text/plain"
+        | "application/octet-stream"
+        | "binary/octet-stream"
+        | "unknown/unknown"
+        | "application/unknown" => Kind::Unsaid,
+        "application/x-www-form-urlencoded" | "application/x-httpd-php" => Kind::Text,
+        kind if kind.starts_with("text/") => Kind::Text,
+        kind if ["json", "xml", "javascript"].iter().any(|end| kind.ends_with(end)) => Kind::Text,
+        // Without a slash it is no type at all.
+        kind if !kind.contains('/') => Kind::Unsaid,
+        _ => Kind::Binary,
+    }
+}
+
+/// Bytes that are looked at to tell text from the rest.
+const SNIFFED_BYTES: usize = 1445;
+
+/// As browsers sniff (the MIME sniffing standard, section 7.2): control characters that no text has, unless a byte order mark says
+/// that it is wide text; and the few formats that begin as text.
 fn looks_binary(body: &[u8]) -> bool {
-    let marked = body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]);
-    !marked && body.iter().take(512).any(|byte| *byte == 0)
+    let marked =
+        [&b"\xff\xfe"[..], b"\xfe\xff", b"\xef\xbb\xbf", b"\0\0\xfe\xff"].iter().any(|mark| body.starts_with(mark));
+    let control = |byte: &u8| matches!(byte, 0x00..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f);
+    let head = &body[..body.len().min(SNIFFED_BYTES)];
+    !marked && (head.starts_with(b"%PDF-") || head.starts_with(b"%!PS-Adobe-") || head.iter().any(control))
 }
