@@ -46,6 +46,8 @@ def main():
         if name not in CRAWLERS:
             sys.exit(f"--only {name}: not one of {', '.join(CRAWLERS)}")
     tools = build(only, options.no_build)
+    # After building: what else the machine does while it measures.
+    load = f"{os.getloadavg()[0]:.1f}"
     sections = []
     with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
         folder = pathlib.Path(folder)
@@ -60,7 +62,7 @@ def main():
             print(table(size, results))
         nginx_results = None if options.no_nginx else behind_nginx(tools, folder, options)
     if not options.no_write:
-        write(sections, nginx_results, options, tools)
+        write(sections, nginx_results, options, tools, load)
         print(f"written: {DOC.relative_to(ROOT)}")
 
 
@@ -380,23 +382,26 @@ def machine():
     return f"{os.cpu_count()} cores of {cpu}, {memory:.0f} GB, Linux {platform.release()}"
 
 
-def versions(tools):
+def versions(tools, as_it_is):
     told = lambda *command: subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout.strip()
     lock = lambda folder, crate: re.search(rf'name = "{crate}"\nversion = "([^"]+)"', (HERE / folder / "Cargo.lock").read_text())[1]
     pinned = dict(re.findall(r"^([\w-]+)==(.+)$", (HERE / "scrapy_peer" / "requirements.txt").read_text(), re.M))
-    commit = told("git", "rev-parse", "--short", "HEAD")
+    commit = told("git", "describe", "--always", "--dirty", "--exclude=*")
+    if as_it_is:
+        built = time.strftime("%Y-%m-%d %H:%M", time.gmtime(tools["weir"].stat().st_mtime))
+        commit = f"{commit}, but built {built} UTC, perhaps from another state"
     return (
         f"weir at {commit}; {told('rustc', '--version')}; Scrapy {pinned['Scrapy']} (Twisted {pinned['Twisted']}, lxml {pinned['lxml']}) on Python "
         f"{platform.python_version()}; spider {lock('spider-rs', 'spider')}; reqwest {lock('bare', 'reqwest')}, scraper {lock('bare', 'scraper')}"
     )
 
 
-def write(sections, nginx_results, options, tools):
+def write(sections, nginx_results, options, tools, load):
     begin, end = "<!-- begin: written by tests/bench/run.py -->", "<!-- end: written by tests/bench/run.py -->"
     parts = [
         begin,
         "",
-        f"Measured on {time.strftime('%Y-%m-%d')}: {machine()}. {versions(tools)}. Command: `python3 tests/bench/run.py {' '.join(sys.argv[1:])}`".rstrip("` ") + "`.",
+        f"Measured on {time.strftime('%Y-%m-%d')}: {machine()}, load {load} when it began. {versions(tools, options.no_build)}. Command: `python3 tests/bench/run.py {' '.join(sys.argv[1:])}`".rstrip("` ") + "`.",
         f"Rounds: {options.rounds}, interleaved. CPU seconds are user + system of the crawler's whole process tree, without the site's. "
         "Every output was compared with the generator's listings, item by item. Scrapy crawls a smaller part of the same portal.",
     ]
