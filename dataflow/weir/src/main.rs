@@ -1,6 +1,7 @@
 //! The `weir` binary: commands and composition, nothing else.
 
 mod cmd;
+mod out;
 mod progress;
 mod signals;
 
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("weir: {error:#}");
+            crate::out::err!("weir: {error:#}");
             let usage = error.is::<cmd::Usage>() || error.chain().any(|cause| cause.is::<weir_spider::SpiderErrors>());
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }

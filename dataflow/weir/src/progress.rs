@@ -44,7 +44,7 @@ impl Display {
             bar.set_message(message);
         } else if self.last_line.is_none_or(|last| progress.elapsed >= last + PLAIN_EVERY) {
             self.last_line = Some(progress.elapsed);
-            eprintln!("[{:>6.1}s] {message}", progress.elapsed.as_secs_f64());
+            crate::out::err!("[{:>6.1}s] {message}", progress.elapsed.as_secs_f64());
         }
     }
 
@@ -63,7 +63,7 @@ impl Display {
     pub fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => crate::out::err!("{text}"),
         }
     }
 

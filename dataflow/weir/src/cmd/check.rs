@@ -37,18 +37,18 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     for (contract, fetched) in spider.contracts().iter().zip(&fetched) {
         let problems = problems(&spider, contract, fetched);
         if problems.is_empty() {
-            println!("ok    {}", contract.url);
+            crate::out::line!("ok    {}", contract.url);
         } else {
             failed += 1;
-            println!("FAIL  {}", contract.url);
+            crate::out::line!("FAIL  {}", contract.url);
             for problem in problems {
-                println!("      {problem}");
+                crate::out::line!("      {problem}");
             }
         }
     }
     let count = spider.contracts().len();
-    println!("Ran {count} contract{} in {seconds:.3} s", if count == 1 { "" } else { "s" });
-    println!("{}", if failed == 0 { "OK".to_owned() } else { format!("FAILED ({failed} of {count})") });
+    crate::out::line!("Ran {count} contract{} in {seconds:.3} s", if count == 1 { "" } else { "s" });
+    crate::out::line!("{}", if failed == 0 { "OK".to_owned() } else { format!("FAILED ({failed} of {count})") });
     Ok(if failed == 0 { exit::FINISHED } else { exit::FAILED })
 }
 

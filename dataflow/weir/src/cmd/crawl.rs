@@ -65,7 +65,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
     if args.help_settings {
-        print!("{}", Settings::help());
+        crate::out::text!("{}", Settings::help());
         return Ok(exit::FINISHED);
     }
     let Some(path) = &args.spider else { return Err(Usage("which spider? weir crawl SPIDER.toml".into()).into()) };
@@ -86,9 +86,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     };
     let report = crawl(options, args.quiet)?;
     if args.json {
-        println!("{}", serde_json::to_string(&stats_json(&report))?);
+        crate::out::line!("{}", serde_json::to_string(&stats_json(&report))?);
     } else {
-        print!("{}", stats_text(&report));
+        crate::out::text!("{}", stats_text(&report));
     }
     Ok(code(report.outcome))
 }

@@ -37,7 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     let site = Site::spawn(options)?;
     let base = format!("http://localhost:{}", site.port());
-    println!("practice site: {base}/properties/index_00000.html");
+    crate::out::line!("practice site: {base}/properties/index_00000.html");
     let spider = cmd::load_spider(&args.spider, &[("base".to_owned(), base)])?;
     let settings = cmd::settings(&args.spider, &spider, &[])?;
     let (feed, database) = (args.dir.join("items.jsonl"), args.dir.join("items.db"));
@@ -52,12 +52,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         fresh: false,
     };
     let report = crawl::crawl(plan, args.quiet)?;
-    print!("{}", crawl::stats_text(&report));
+    crate::out::text!("{}", crawl::stats_text(&report));
     if report.outcome != Outcome::Finished {
         return Ok(exit::FAILED);
     }
     answers(&database)?;
-    println!(
+    crate::out::line!(
         "files: {} (JSON Lines), {} (SQLite), {} (state)",
         feed.display(),
         database.display(),
@@ -85,7 +85,7 @@ fn answers(path: &std::path::Path) -> anyhow::Result<()> {
         ),
         ("towns", format!("SELECT count(DISTINCT {town}) FROM property")),
     ];
-    println!("answers from {}:", path.display());
+    crate::out::line!("answers from {}:", path.display());
     for (question, sql) in questions {
         let answer: rusqlite::types::Value = database.query_row(&sql, [], |row| row.get(0))?;
         let answer = match answer {
@@ -93,7 +93,7 @@ fn answers(path: &std::path::Path) -> anyhow::Result<()> {
             rusqlite::types::Value::Text(text) => text,
             other => format!("{other:?}"),
         };
-        println!("  {question}: {answer}");
+        crate::out::line!("  {question}: {answer}");
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         options.threads = threads;
     }
     let site = Site::spawn(options)?;
-    println!("http://localhost:{}/properties/index_00000.html", site.port());
+    crate::out::line!("http://localhost:{}/properties/index_00000.html", site.port());
     let stop = crate::signals::stop_flag()?;
     while !crate::signals::is_set(&stop) {
         std::thread::park_timeout(std::time::Duration::from_millis(200));

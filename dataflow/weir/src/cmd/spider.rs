@@ -25,7 +25,7 @@ pub enum Args {
 pub fn run(args: Args) -> anyhow::Result<u8> {
     match args {
         Args::Schema => {
-            println!("{}", serde_json::to_string_pretty(&weir_spider::Spider::json_schema())?);
+            crate::out::line!("{}", serde_json::to_string_pretty(&weir_spider::Spider::json_schema())?);
             Ok(crate::exit::FINISHED)
         }
         Args::Validate { files, args } => {
@@ -39,11 +39,11 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
                 match checked {
                     Ok(spider) => {
                         let count = spider.start_urls().len();
-                        println!("{}: ok, spider {:?}, {count} start URLs", file.display(), spider.name());
+                        crate::out::line!("{}: ok, spider {:?}, {count} start URLs", file.display(), spider.name());
                     }
                     Err(error) => {
                         wrong += 1;
-                        eprintln!("{error:#}");
+                        crate::out::err!("{error:#}");
                     }
                 }
             }
