@@ -3,14 +3,17 @@
 //! Decides what an answer is: a redirect, a robots.txt, a page, or nothing to read. Knows nothing of queues, domains and retry.
 //! Invariants: one report a release; a body is used and dropped before anything else is awaited; no page ends the process.
 
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use url::Url;
-use weir_fetch::{Answer, Fetched, Fetcher, Response, decode_text};
-use weir_model::{FetchMessage, FetchOutcome, JobId, LinkBatch, Release, Report, RequestKind, Tick};
+use weir_fetch::{Answer, Deadline, Fetched, Fetcher, Response, decode_text};
+use weir_model::{
+    FailureClass, FetchMessage, FetchOutcome, JobId, LinkBatch, Release, ReleaseId, Report, RequestKind, Tick,
+};
 use weir_spider::{ExtractLimits, Extraction, Extractor, Page, Spider};
 
 /// Where spiders come from: jobs of this process, or an artifact store.
@@ -44,34 +47,48 @@ impl Handler {
 
     /// Makes the requests of a message and reports each. Returns when all are reported.
     pub async fn handle(self: &Rc<Self>, message: FetchMessage, reports: &dyn ReportSink) {
+        self.handle_until(message, Deadline::NEVER, reports).await;
+    }
+
+    /// The same within a function's time: what was not sent when the deadline nears is reported unfetched, what is under way at
+    /// its end is given up.
+    pub async fn handle_until(self: &Rc<Self>, message: FetchMessage, deadline: Deadline, reports: &dyn ReportSink) {
         let mut releases = message.releases;
         if releases.len() == 1 {
             if let Some(release) = releases.pop() {
-                reports.report(self.one(release).await);
+                reports.report(self.one(release, deadline).await);
             }
             return;
         }
-        let mut under_way: FuturesUnordered<_> = releases.into_iter().map(|release| self.one(release)).collect();
+        let mut under_way: FuturesUnordered<_> =
+            releases.into_iter().map(|release| self.one(release, deadline)).collect();
         while let Some(report) = under_way.next().await {
             reports.report(report);
         }
     }
 
-    async fn one(&self, release: Release) -> Report {
-        let fetched = self.fetcher.fetch(&release).await;
+    /// One report, whatever happens: a panic of ours costs its own request and no other.
+    async fn one(&self, release: Release, deadline: Deadline) -> Report {
+        let begun_at = self.fetcher.now();
+        let done = AssertUnwindSafe(self.fetch_and_judge(&release, deadline)).catch_unwind().await;
+        done.unwrap_or_else(|_| {
+            // It may have been written, so the hit counts from the earliest moment on.
+            let reason = "weir panicked on this request: please report it with the page".into();
+            let outcome = FetchOutcome::Failed { class: FailureClass::Protocol, reason, written: true };
+            Report { started_at: begun_at, ended_at: self.fetcher.now(), ..blank(release.id, outcome) }
+        })
+    }
+
+    async fn fetch_and_judge(&self, release: &Release, deadline: Deadline) -> Report {
+        let fetched = self.fetcher.fetch_within(release, deadline).await;
         let mut report = Report {
-            release: release.id,
-            outcome: FetchOutcome::Unfetched { reason: Box::default() },
             started_at: fetched.started_at,
             answered_at: fetched.answered_at,
             ended_at: fetched.ended_at,
             wire_bytes: u32::try_from(fetched.wire_bytes).unwrap_or(u32::MAX),
-            body_bytes: 0,
-            items: Vec::new(),
-            links: LinkBatch::default(),
-            notes: Vec::new(),
+            ..blank(release.id, FetchOutcome::Unfetched { reason: Box::default() })
         };
-        self.judge(&release, fetched, &mut report);
+        self.judge(release, fetched, &mut report);
         report
     }
 
@@ -146,6 +163,21 @@ impl Handler {
                 unreadable("the parser panicked on this page: please report it with the page".to_owned())
             }
         }
+    }
+}
+
+fn blank(release: ReleaseId, outcome: FetchOutcome) -> Report {
+    Report {
+        release,
+        outcome,
+        started_at: Tick(0),
+        answered_at: Tick(0),
+        ended_at: Tick(0),
+        wire_bytes: 0,
+        body_bytes: 0,
+        items: Vec::new(),
+        links: LinkBatch::default(),
+        notes: Vec::new(),
     }
 }
 

@@ -7,3 +7,4 @@
 mod handler;
 
 pub use handler::{Handler, ReportSink, SpiderSource};
+pub use weir_fetch::Deadline;
