@@ -1,7 +1,7 @@
 //! The server: sockets, threads, and the site's two handles. What is answered is decided in `pages`.
 //!
 //! HTTP/1.1 is spoken by hand (`connection`), not by a library: half of the hostile section consists of what a correct
-//! server cannot be made to send, and a page costs a third of what it costs with hyper.
+//! server cannot be made to send.
 
 mod connection;
 mod listen;
