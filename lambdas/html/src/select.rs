@@ -295,7 +295,7 @@ fn shown<'a>(run: &mut Run<'_, '_>, tree: Tree<'a>, hit: Hit) -> Option<Cow<'a, 
         Kind::Element | Kind::Comment | Kind::Pi => {
             let mut html = String::new();
             run.steps_left -= i64::from(tree.end(hit.node()) - hit.node().0);
-            if tree.is_xml() {
+            if tree.is_xml() && !run.exhausted() {
                 // The namespaces around it are gathered.
                 run.steps_left -= tree.declarations(hit.node()).count() as i64;
             }

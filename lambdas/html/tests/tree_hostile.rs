@@ -1,24 +1,16 @@
 //! Pages written to hurt: eight times the page takes about eight times as long, whatever it says.
 //!
-//! A quadratic parser takes 64 times as long. The bound of 28 leaves room for caches and a busy machine, and each time is
-//! the least of several.
+//! `growth` says how that is measured.
 #![allow(clippy::disallowed_methods)] // It measures time: nothing is decided by it but the ratio.
 
-use std::time::{Duration, Instant};
+mod growth;
 
 use weir_html::{Limits, NodeId, ParseError, Parser};
 
-fn least_time(parser: &mut Parser, page: &str) -> Duration {
-    (0..5)
-        .map(|_| {
-            let start = Instant::now();
-            let tree = parser.parse(page).expect("within the limits");
-            // Texts are taken too: a text of many pieces must not be joined over and over.
-            assert!((0..tree.len()).map(|n| tree.text(NodeId(n)).len()).sum::<usize>() <= page.len() * 2);
-            start.elapsed()
-        })
-        .min()
-        .expect("five times")
+/// Texts are taken too: a text of many pieces must not be joined over and over.
+fn read(parser: &mut Parser, page: &str) {
+    let tree = parser.parse(page).expect("within the limits");
+    assert!((0..tree.len()).map(|n| tree.text(NodeId(n)).len()).sum::<usize>() <= page.len() * 2);
 }
 
 #[test]
@@ -48,12 +40,8 @@ fn time_grows_with_the_page_and_no_faster() {
     ];
     let mut parser = Parser::new(Limits::default());
     for (lead, unit, tail) in kinds {
-        let page = |bytes: usize| format!("{lead}{}{tail}", unit.repeat(bytes / unit.len()));
-        let (small, large) = (page(60_000), page(480_000));
-        let (short, long) = (least_time(&mut parser, &small), least_time(&mut parser, &large));
-        // Below 50 microseconds a ratio says nothing.
-        let bound = short.max(Duration::from_micros(50)) * 28;
-        assert!(long < bound, "{lead}{unit}…: {short:?} for 60 kB, {long:?} for 480 kB");
+        let [small, large] = [60_000, 480_000].map(|bytes| growth::page_of(lead, unit, tail, bytes));
+        growth::assert_linear(&format!("{lead}{unit}"), &small, &large, |page| read(&mut parser, page));
     }
 }
 
@@ -65,9 +53,7 @@ fn distinct_names_by_the_hundred_thousand_are_told_apart_in_linear_time() {
         format!("<p{attrs}>{tags}")
     };
     let mut parser = Parser::new(Limits { depth_max: 1_000_000, ..Limits::default() });
-    let (small, large) = (page(10_000), page(80_000));
-    let (short, long) = (least_time(&mut parser, &small), least_time(&mut parser, &large));
-    assert!(long < short * 28, "{short:?} for 10,000 names, {long:?} for 80,000");
+    growth::assert_linear("names", &page(10_000), &page(80_000), |page| read(&mut parser, page));
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub(crate) enum Cursor {
     },
     Next(Option<NodeId>),
     Prev(Option<NodeId>),
+    /// The namespaces of an element of an XML page, not yet gathered.
+    Namespaces(NodeId),
     Up(Option<NodeId>),
     /// A hit that is no node, then its element and upwards.
     SelfThenUp(Hit),
@@ -132,7 +134,7 @@ impl Cursor {
             Walk::Along(Axis::Preceding) => Cursor::Backward { at: node.0, ancestor: tree.parent(node) },
             Walk::Along(Axis::PrecedingSibling) => Cursor::Prev(tree.prev(node)),
             Walk::Along(Axis::Namespace) => match tree.kind(node) {
-                Kind::Element if tree.is_xml() => Cursor::List(namespaces(tree, node).into_iter()),
+                Kind::Element if tree.is_xml() => Cursor::Namespaces(node),
                 Kind::Element => Cursor::One(Hit::of_namespace(node)),
                 _ => Cursor::End,
             },
@@ -146,8 +148,13 @@ impl Cursor {
             return None;
         }
         let names = tree.name_ids();
+        if let Cursor::Namespaces(node) = *self {
+            // Those that an inner one hides are paid for, too.
+            *steps_left -= tree.declarations(node).count() as i64;
+            *self = Cursor::List(namespaces(tree, node).into_iter());
+        }
         match self {
-            Cursor::End => None,
+            Cursor::End | Cursor::Namespaces(_) => None,
             Cursor::One(hit) => {
                 let hit = *hit;
                 *self = Cursor::End;
