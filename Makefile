@@ -2,10 +2,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 DIR ?= ../shared/conformance
-SEEDS ?= 1000
 ROUNDS ?= 5
 
-.PHONY: help demo test check bench conformance sim fmt clean
+.PHONY: help demo test check bench conformance fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,9 +27,6 @@ bench: ## weir against Scrapy, spider-rs and a bare loop on the same site (pytho
 
 conformance: ## run the conformance data: make conformance DIR=FOLDER
 	cargo run --release --quiet -p weir-conformance -- $(DIR)
-
-sim: ## simulation, any number of seeds: make sim SEEDS=10000
-	cargo run --release --quiet -p weir-sim -- --seeds $(SEEDS)
 
 fmt: ## format
 	cargo fmt --all
