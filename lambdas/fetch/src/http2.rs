@@ -1,11 +1,11 @@
 //! One HTTP/2 connection, shared by the requests of its thread; h2 speaks, who polls is decided here.
 //!
 //! A task drives the connection; a request that was handed over is written at once, in the same poll, by moving the connection
-//! with that task's waker. Invariants: never more streams than the server allows, so nothing waits inside h2 for its turn while
-//! its slot passes; the connection and its task end with the last `Rc`.
+//! with that task's waker. Invariants: never more streams than the server allows, and none while the kernel takes no bytes, so
+//! nothing waits inside h2 for its turn while its slot passes; the connection and its task end with the last `Rc`.
 
 use crate::http1::Broken;
-use crate::wire::Wire;
+use crate::wire::{Gate, Wire};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::{Connection, ResponseFuture, SendRequest};
@@ -27,11 +27,15 @@ pub(crate) struct Http2 {
     sender: RefCell<SendRequest<Bytes>>,
     connection: RefCell<Connection<Wire, Bytes>>,
     driver: RefCell<Waker>,
+    gate: Rc<Gate>,
     closed: Cell<bool>,
     active: Cell<usize>,
     streams_max: usize,
     allowed: Cell<usize>,
+    /// Room for a stream.
     freed: Notify,
+    /// Nothing is in the way of the next request.
+    cleared: Notify,
 }
 
 /// Room for one stream; gives it back when dropped.
@@ -42,6 +46,7 @@ pub(crate) struct Stream {
 impl Http2 {
     /// Shakes hands and starts the connection's task.
     pub async fn handshake(wire: Wire, streams_max: usize, header_bytes_max: usize) -> Result<Rc<Http2>, h2::Error> {
+        let gate = Rc::clone(&wire.gate);
         let (sender, connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -55,11 +60,13 @@ impl Http2 {
             sender: RefCell::new(sender),
             connection: RefCell::new(connection),
             driver: RefCell::new(Waker::noop().clone()),
+            gate,
             closed: Cell::new(false),
             active: Cell::new(0),
             streams_max,
             allowed: Cell::new(1),
             freed: Notify::new(),
+            cleared: Notify::new(),
         });
         tokio::task::spawn_local(drive(Rc::downgrade(&made)));
         Ok(made)
@@ -89,21 +96,40 @@ impl Http2 {
         }
     }
 
+    /// True while a request that is handed over would leave later: the kernel takes no bytes, or the server has come to allow
+    /// fewer streams than there are.
+    pub fn is_blocked(&self) -> bool {
+        !self.closed.get() && (self.gate.is_blocked() || self.active.get() > self.allowed.get())
+    }
+
+    /// Waits until it is not.
+    pub async fn unblocked(&self) {
+        while self.is_blocked() {
+            self.cleared.notified().await;
+        }
+    }
+
     /// Takes no more requests; those on it go on.
     pub fn close(&self) {
         self.closed.set(true);
+        self.tell();
+    }
+
+    fn tell(&self) {
         self.freed.notify_waiters();
+        self.cleared.notify_waiters();
     }
 
     fn advance(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let was_blocked = self.gate.is_blocked();
         let ended = Pin::new(&mut *self.connection.borrow_mut()).poll(cx).is_ready();
         let allowed = self.sender.borrow().current_max_send_streams();
         if ended {
             self.closed.set(true);
         }
-        if ended || allowed != self.allowed.get() {
+        if ended || allowed != self.allowed.get() || was_blocked && !self.gate.is_blocked() {
             self.allowed.set(allowed);
-            self.freed.notify_waiters();
+            self.tell();
         }
         if ended { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -138,7 +164,8 @@ impl Stream {
         let (answer, mut rest) =
             self.on.sender.borrow_mut().send_request(Request::from_parts(parts, ()), body.is_empty())?;
         if !body.is_empty() {
-            rest.send_data(body, true)?;
+            // What went wrong with it, the answer says; the request is on its way.
+            let _ = rest.send_data(body, true);
         }
         let waker = self.on.driver.borrow().clone();
         // What it says, the task hears again.
@@ -151,6 +178,7 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.on.active.set(self.on.active.get() - 1);
         self.on.freed.notify_one();
+        self.on.cleared.notify_waiters();
     }
 }
 

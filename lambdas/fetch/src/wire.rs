@@ -36,6 +36,7 @@ pub(crate) struct Gate {
     not_after: Cell<Tick>,
     written_at: Cell<Tick>,
     answered_at: Cell<Tick>,
+    blocked: Cell<bool>,
 }
 
 impl Gate {
@@ -47,6 +48,7 @@ impl Gate {
             not_after: zero(),
             written_at: zero(),
             answered_at: zero(),
+            blocked: Cell::new(false),
         })
     }
 
@@ -70,6 +72,11 @@ impl Gate {
     /// When the first byte of the answer arrived; zero when it did not.
     pub fn answered_at(&self) -> Tick {
         self.answered_at.get()
+    }
+
+    /// True while the kernel takes no more bytes: what is written now, leaves later.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.get()
     }
 
     /// Runs a write, unless an armed request comes too late for it.
@@ -129,10 +136,12 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Wire { socket, gate } = &mut *self;
-        gate.pass(|| match socket {
+        let done = gate.pass(|| match socket {
             Socket::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        })
+        });
+        gate.blocked.set(gate.blocked.get() || done.is_pending());
+        done
     }
 
     fn poll_write_vectored(
@@ -141,10 +150,12 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let Wire { socket, gate } = &mut *self;
-        gate.pass(|| match socket {
+        let done = gate.pass(|| match socket {
             Socket::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        })
+        });
+        gate.blocked.set(gate.blocked.get() || done.is_pending());
+        done
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -155,10 +166,12 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
+        let done = match &mut self.socket {
             Socket::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.gate.blocked.set(done.is_pending());
+        done
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,140 +2,19 @@
 //! throws away is never sent again.
 
 mod common;
+#[path = "common/http2.rs"]
+mod http2;
 
 use bytes::Bytes;
 use common::*;
-use h2::server::SendResponse;
-use http::{Request, Response};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::cell::{Cell, RefCell};
+use http::Response;
+use http2::*;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use weir_fetch::{Answer, ByteBudget, FetchSettings, Fetcher, Guard};
 use weir_model::{Clock, FailureClass, LinkExtra, Method, Tick};
-
-/// A certificate for a name, signed by itself, with the client's and the server's side of it.
-fn pair(name: &str, protocols: &[&[u8]]) -> (Arc<rustls::ClientConfig>, TlsAcceptor) {
-    let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
-    let (certificate, key) =
-        (CertificateDer::from(made.cert), PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()));
-    let provider = || Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.clone()).expect("a root");
-    let client = rustls::ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut server = rustls::ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("a key");
-    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    (Arc::new(client), TlsAcceptor::from(Arc::new(server)))
-}
-
-type Answering = SendResponse<Bytes>;
-
-/// What an HTTP/2 server of these tests counts.
-#[derive(Default)]
-struct Counts {
-    connections: Cell<usize>,
-    open: Cell<usize>,
-    open_max: Cell<usize>,
-    seen: RefCell<Vec<String>>,
-}
-
-/// What becomes of a connection after a request.
-enum Then {
-    GoOn,
-    GoAway,
-    Break,
-}
-
-struct Http2Server {
-    port: u16,
-    counts: Rc<Counts>,
-    client: Arc<rustls::ClientConfig>,
-}
-
-impl Http2Server {
-    /// `each` gets every request in order, and says how the connection goes on.
-    async fn start<F: Future<Output = ()> + 'static>(
-        streams: u32,
-        each: impl Fn(Request<h2::RecvStream>, Answering) -> (Then, F) + 'static,
-    ) -> Http2Server {
-        let (client, acceptor) = pair("localhost", &[b"h2"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let (counts, each) = (Rc::new(Counts::default()), Rc::new(each));
-        let told = Rc::clone(&counts);
-        tokio::task::spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // Waiting for an acknowledgement is wall-clock time, in which the tests' own time would run away.
-                stream.set_nodelay(true).expect("a socket option");
-                told.connections.set(told.connections.get() + 1);
-                let (acceptor, counts, each) = (acceptor.clone(), Rc::clone(&told), Rc::clone(&each));
-                tokio::task::spawn_local(async move {
-                    let stream = acceptor.accept(stream).await.expect("a handshake");
-                    let mut connection = h2::server::Builder::new()
-                        .max_concurrent_streams(streams)
-                        .handshake::<_, Bytes>(stream)
-                        .await
-                        .expect("a preface");
-                    while let Some(Ok((request, answer))) = connection.accept().await {
-                        counts.seen.borrow_mut().push(request.uri().to_string());
-                        let (then, done) = each(request, answer);
-                        let counts = Rc::clone(&counts);
-                        counts.open.set(counts.open.get() + 1);
-                        counts.open_max.set(counts.open_max.get().max(counts.open.get()));
-                        tokio::task::spawn_local(async move {
-                            done.await;
-                            counts.open.set(counts.open.get() - 1);
-                        });
-                        match then {
-                            Then::GoOn => {}
-                            Then::GoAway => connection.graceful_shutdown(),
-                            Then::Break => return,
-                        }
-                    }
-                });
-            }
-        });
-        Http2Server { port, counts, client }
-    }
-
-    fn fetcher(&self, settings: FetchSettings, clock: Arc<dyn Clock>) -> Fetcher {
-        let mut guard = Guard::new();
-        guard.allow_host("localhost");
-        Fetcher::with_tls(
-            Arc::new(settings),
-            Arc::new(guard),
-            Arc::new(ByteBudget::new(64 << 20)),
-            clock,
-            Some(Arc::clone(&self.client)),
-        )
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("https://localhost:{}{path}", self.port)
-    }
-
-    fn seen(&self) -> usize {
-        self.counts.seen.borrow().len()
-    }
-}
-
-async fn answer(mut to: Answering, body: impl Into<Bytes>) {
-    let mut stream = to.send_response(Response::new(()), false).expect("an open stream");
-    let _ = stream.send_data(body.into(), true);
-}
 
 #[test]
 fn many_requests_share_one_connection_within_the_servers_limit() {
@@ -394,5 +273,49 @@ fn http_1_over_tls_is_kept_alive_like_any_other() {
             assert_eq!(page(&fetched), (200, &b"ok"[..]));
         }
         assert_eq!(server.connections(), 1);
+    });
+}
+
+#[test]
+fn a_stream_never_waits_for_its_slot_to_pass_on_a_connection_that_does_not_take_it() {
+    run(async {
+        let hears_again = Rc::new(tokio::sync::Notify::new());
+        let deaf_until = Rc::clone(&hears_again);
+        let server = Http2Server::start(100, move |request, to| {
+            let then = if request.uri().path() == "/upload" { Then::Deaf(Rc::clone(&deaf_until)) } else { Then::GoOn };
+            (then, answer(to, "ok"))
+        })
+        .await;
+        let clock = RuntimeClock::start();
+        let fetcher = server.fetcher(settings(), clock.clone());
+        assert_eq!(page(&fetcher.fetch(&release(&server.url("/"))).await).0, 200);
+        let body = vec![b'x'; 32 << 20].into_boxed_slice();
+        let extra = LinkExtra { method: Method::Post, body: Some(body), ..LinkExtra::default() };
+        let upload = with_extra(&server.url("/upload"), extra);
+        let mut short = release(&server.url("/short"));
+        short.not_after = clock.now().after(Duration::from_secs(5));
+        let others = async {
+            // The upload has filled what the kernel holds.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let fetched = fetcher.fetch(&short).await;
+            assert!(matches!(fetched.answer, Answer::Unfetched { .. }), "{:?}", fetched.answer);
+            assert!(
+                fetched.ended_at <= short.not_after.after(Duration::from_millis(100)),
+                "not awaited longer than its slot"
+            );
+            let hear = async {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                hears_again.notify_one();
+            };
+            let long = release(&server.url("/long"));
+            let (fetched, ()) = tokio::join!(fetcher.fetch(&long), hear);
+            assert_eq!(page(&fetched).0, 200, "who may wait, waits");
+        };
+        let (uploaded, ()) = tokio::join!(fetcher.fetch(&upload), others);
+        assert_eq!(page(&uploaded).0, 200);
+        let seen: Vec<_> =
+            server.counts.seen.borrow().iter().map(|url| url.rsplit('/').next().map(str::to_owned)).collect();
+        assert_eq!(seen, ["", "upload", "long"].map(|path| Some(path.to_owned())), "the short one was never sent");
+        assert_eq!(server.counts.connections.get(), 1);
     });
 }

@@ -113,6 +113,17 @@ impl Fetcher {
     ) -> Result<Response, Lost> {
         let bad = |reason| Lost::Failed(Failure::new(FailureClass::BadRequest, reason));
         let request = prepared.for_http2(site).map_err(bad)?;
+        if connection.is_blocked() {
+            let patience = limits.not_after.since(self.clock.now()).min(self.settings.headers_timeout);
+            if tokio::time::timeout(patience, connection.unblocked()).await.is_err() {
+                if patience < self.settings.headers_timeout {
+                    return Err(Lost::Late);
+                }
+                connection.close();
+                return Err(Lost::Dead("the server does not read what it is sent".into()));
+            }
+            pace.timer.as_mut().reset(pace.ends_at.min(instant() + self.settings.headers_timeout));
+        }
         let now = self.clock.now();
         if now > limits.not_after {
             return Err(Lost::Late);
