@@ -1,4 +1,5 @@
 //! XML nodes as lxml's `tostring(method="xml")` writes them: the outermost element also gets the namespaces around it.
+//! Not followed: below an XHTML document type lxml writes XHTML (a space before `/>`, a `meta` of its own).
 
 use std::collections::{HashMap, HashSet};
 
