@@ -82,6 +82,18 @@ impl Stand {
         Stand { dir: tempfile::tempdir().expect("a temporary folder"), site: site(pages) }
     }
 
+    /// A stand over a site that takes two milliseconds for every answer, so that a crawl can be met in the middle.
+    ///
+    /// # Panics
+    /// When folder or site cannot be made.
+    #[must_use]
+    pub fn slow(pages: usize) -> Stand {
+        let latency = std::time::Duration::from_millis(2);
+        let options = SiteOptions { pages, port: 0, latency, ..SiteOptions::default() };
+        let site = Site::spawn(options).expect("the practice site starts");
+        Stand { dir: tempfile::tempdir().expect("a temporary folder"), site }
+    }
+
     /// `http://localhost:PORT`.
     #[must_use]
     pub fn base(&self) -> String {

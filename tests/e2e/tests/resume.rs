@@ -19,11 +19,18 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A crawl with four requests at a time: on a slow stand it takes about a second.
+fn few(stand: &Stand) -> std::process::Command {
+    let mut command = stand.crawl(example("properties-next.toml"));
+    command.args(["-s", "concurrency=4"]);
+    command
+}
+
 #[test]
 fn kill_9_at_several_moments_then_the_same_command_ends_as_if_nothing_had_happened() -> anyhow::Result<()> {
-    let stand = Stand::new(60);
+    let stand = Stand::slow(60);
     for requests in [1, 40, 200, 700, 1200] {
-        let mut child = start(&mut stand.crawl(example("properties-next.toml")));
+        let mut child = start(&mut few(&stand));
         let before = stand.site.log().len();
         until("the site to be asked", || {
             stand.site.log().len() >= before.max(requests) || child.0.try_wait().is_ok_and(|status| status.is_some())
@@ -31,14 +38,14 @@ fn kill_9_at_several_moments_then_the_same_command_ends_as_if_nothing_had_happen
         child.signal("-KILL")?;
         child.0.wait()?;
     }
-    run(&mut stand.crawl(example("properties-next.toml")), 0)?;
+    run(&mut few(&stand), 0)?;
     judge(&stand)
 }
 
 #[test]
 fn ctrl_c_drains_what_is_under_way_and_says_how_to_go_on() -> anyhow::Result<()> {
-    let stand = Stand::new(60);
-    let child = start(&mut stand.crawl(example("properties-next.toml")));
+    let stand = Stand::slow(60);
+    let child = start(&mut few(&stand));
     until("the site to be asked", || stand.site.log().len() > 50);
     child.signal("-INT")?;
     let mut child = child;
@@ -47,7 +54,7 @@ fn ctrl_c_drains_what_is_under_way_and_says_how_to_go_on() -> anyhow::Result<()>
     assert!(stand.path("items.jsonl.part").exists(), "the feed waits for the rest");
     let asked = stand.site.log().len();
     assert!(asked < 1800, "stopped before the end: {asked}");
-    run(&mut stand.crawl(example("properties-next.toml")), 0)?;
+    run(&mut few(&stand), 0)?;
     judge(&stand)?;
     let pages = stand.site.log().iter().filter(|entry| entry.path.contains("/property_")).count();
     assert_eq!(pages, 1800, "what was drained is not asked for again");
@@ -106,10 +113,10 @@ fn a_second_crawl_on_a_state_in_use_is_refused_by_name() -> anyhow::Result<()> {
 
 #[test]
 fn killed_between_snapshots_with_another_number_of_workers_each_time() -> anyhow::Result<()> {
-    let stand = Stand::new(60);
+    let stand = Stand::slow(60);
     let small = ["-s", "journal.snapshot_bytes=30000", "-s", "journal.group_time=1ms"];
     for (workers, requests) in [("1", 300), ("3", 700), ("2", 1200)] {
-        let mut command = stand.crawl(example("properties-next.toml"));
+        let mut command = few(&stand);
         let mut child = start(command.args(small).args(["--workers", workers]));
         until("the site to be asked", || {
             stand.site.log().len() >= requests || child.0.try_wait().is_ok_and(|status| status.is_some())
@@ -122,6 +129,6 @@ fn killed_between_snapshots_with_another_number_of_workers_each_time() -> anyhow
         .filter(|name| name.starts_with("snapshot-"))
         .count();
     assert!(snapshots > 0, "snapshots were taken");
-    run(stand.crawl(example("properties-next.toml")).args(small).args(["--workers", "4"]), 0)?;
+    run(few(&stand).args(small).args(["--workers", "4"]), 0)?;
     judge(&stand)
 }
