@@ -124,7 +124,9 @@ impl Sim {
         }
         // It may stand still between check and write.
         let written = real.after_us(self.dice.within(0..=self.plan.margin_us / 2));
-        let way = self.dice.skewed(SECOND / 2);
+        // Nobody knows when a request reached a site that never answers.
+        let silent = self.web.pages.get(&*release.request.url).is_some_and(|p| matches!(p.behaviour, Behaviour::Silent));
+        let way = if silent { self.dice.within(0..=self.plan.timeout_us) } else { self.dice.skewed(SECOND) };
         let under_way = UnderWay { function: at, release: release.clone(), started_at };
         self.at(written.after_us(way), Event::Arrive(Box::new(under_way)));
     }

@@ -7,6 +7,7 @@
 
 mod dice;
 mod function;
+mod judge;
 mod oracle;
 mod plan;
 mod process;

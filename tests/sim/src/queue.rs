@@ -9,8 +9,6 @@ pub(crate) struct Waiting {
     pub reports: Vec<Report>,
     /// How often it was received.
     pub receives: u32,
-    /// The receipt of the last receive.
-    pub receipt: Option<ReceiptId>,
 }
 
 #[derive(Debug, Default)]
@@ -24,7 +22,7 @@ pub(crate) struct ReportQueue {
 impl ReportQueue {
     pub fn send(&mut self, reports: Vec<Report>) -> u64 {
         self.sent += 1;
-        self.messages.insert(self.sent, Waiting { reports, receives: 0, receipt: None });
+        self.messages.insert(self.sent, Waiting { reports, receives: 0 });
         self.sent
     }
 
@@ -33,7 +31,6 @@ impl ReportQueue {
         let receipt = ReceiptId(self.receipts.len() as u64 + 1);
         let waiting = self.messages.get_mut(&message)?;
         waiting.receives += 1;
-        waiting.receipt = Some(receipt);
         self.receipts.insert(receipt, message);
         Some((receipt, waiting))
     }
@@ -42,11 +39,6 @@ impl ReportQueue {
     pub fn settle(&mut self, receipt: ReceiptId) -> Option<Vec<Report>> {
         let message = self.receipts.get(&receipt)?;
         self.messages.remove(message).map(|waiting| waiting.reports)
-    }
-
-    /// True while the message is there and was last handed out with this receipt.
-    pub fn is_held(&self, message: u64, receipt: ReceiptId) -> bool {
-        self.messages.get(&message).is_some_and(|waiting| waiting.receipt == Some(receipt))
     }
 
     pub fn is_there(&self, message: u64) -> bool {

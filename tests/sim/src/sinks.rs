@@ -55,10 +55,6 @@ impl SimSink {
         SimSink { id, rows, refuses, waiting: VecDeque::new(), batch: Vec::new(), failures: 0 }
     }
 
-    pub fn is_busy(&self) -> bool {
-        !self.batch.is_empty()
-    }
-
     pub fn take(&mut self, items: impl Iterator<Item = (OutboxId, Arc<Item>)>) {
         self.waiting.extend(items);
     }
