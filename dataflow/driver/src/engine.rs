@@ -198,12 +198,15 @@ impl Engine {
                 break;
             }
             let count = events.len();
-            let step = self.stage.step(now, events, self.budget());
+            let step = self.stage.step(now, events, self.in_flight_max());
+            let ready = step.ready > 0;
             self.apply(now, step, count);
-            if self.next_wake <= now {
-                // Something is due that this step could not release: no budget, or a body that is being read back.
-                let pause = if self.budget() == 0 { FULL_PAUSE_US } else { LOAD_PAUSE_US };
-                self.next_wake = now.after_us(pause);
+            let full = self.in_flight >= self.in_flight_max();
+            if self.next_wake <= now || (ready && !full) {
+                // Something is due that this step could not release: no room, or room that a lost lease has just made, or a
+                // body that is being read back.
+                let pause = if full { FULL_PAUSE_US } else { LOAD_PAUSE_US };
+                self.next_wake = self.next_wake.min(now.after_us(pause)).max(now.after_us(1));
             }
         }
         self.close_group(now, false);
@@ -220,12 +223,12 @@ impl Engine {
         self.next_wake.min(group)
     }
 
-    fn budget(&self) -> usize {
+    fn in_flight_max(&self) -> usize {
         let stopping = self.jobs.values().all(|run| run.stopping.is_some() || run.ended.is_some());
         if stopping || self.outbox_bytes > self.config.outbox_bytes_max {
             return 0;
         }
-        self.config.concurrency.saturating_sub(self.in_flight)
+        self.config.concurrency
     }
 
     /// Events of the waiting inputs, at most `step_events_max`. The flag says that bodies were loaded.
@@ -236,7 +239,6 @@ impl Engine {
             let Some(input) = self.inputs.pop_front() else { break };
             match input {
                 Input::Reports { receipt, reports } => {
-                    self.in_flight = self.in_flight.saturating_sub(reports.len());
                     events.extend(reports.into_iter().map(|report| Event::Report(Box::new(report))));
                     self.group.opened_at.get_or_insert(now);
                     self.group.held.receipts.push(receipt);
@@ -307,7 +309,7 @@ impl Engine {
         for part in step.journal {
             self.group.add(now, part);
         }
-        self.in_flight += step.releases.len() + step.alone.len();
+        self.in_flight = step.in_flight;
         let (held, free): (Vec<Release>, Vec<Release>) =
             step.releases.into_iter().partition(|release| release.not_after != Tick::NEVER);
         self.dispatch(free);

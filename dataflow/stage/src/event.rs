@@ -89,6 +89,10 @@ pub struct Step {
     pub live: BTreeMap<JobId, JobLive>,
     /// Bytes that wait in the outbox.
     pub outbox_bytes: usize,
+    /// Requests that are released and neither reported nor lost.
+    pub in_flight: usize,
+    /// Domains that may have more to release, over what this step might.
+    pub ready: usize,
     /// When the stage wants to be stepped again even if nothing happens.
     pub next_wake: Tick,
 }

@@ -31,7 +31,8 @@ enum Order {
 }
 
 enum Answer {
-    Rested(usize),
+    /// The ready hint, and how many releases are under way.
+    Rested(usize, usize),
     Taken(Box<Taken>),
     Done(Result<(), WireError>),
     Counts(Counters, BTreeMap<JobId, ItemCounts>),
@@ -110,10 +111,10 @@ impl Remote {
         self.order(Order::Feed { now, epoch, events, loaded });
     }
 
-    /// Waits until the worker's epoch has come to rest; gives its ready hint.
-    pub fn rested(&mut self) -> usize {
+    /// Waits until the worker's epoch has come to rest; gives its ready hint and how many releases are under way.
+    pub fn rested(&mut self) -> (usize, usize) {
         match self.answer() {
-            Answer::Rested(hint) => hint,
+            Answer::Rested(hint, leased) => (hint, leased),
             _ => unreachable!("answers come in the order of the orders"),
         }
     }
@@ -212,7 +213,7 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
             Order::Feed { now, epoch, events, loaded } => {
                 shell.feed(now, epoch, events, loaded);
                 while !shell.turn(epoch, false) {}
-                Answer::Rested(shell.ready_hint())
+                Answer::Rested(shell.ready_hint(), shell.leased())
             }
             Order::Release(requests) => Answer::Taken(Box::new(shell.release(requests))),
             Order::Replay(records) => {

@@ -117,19 +117,21 @@ impl Stage {
         self.loaded[worker].push((addr, record));
     }
 
-    /// Applies events at `now`, lets everything come to rest, and releases at most `budget` requests.
-    pub fn step(&mut self, now: Tick, events: Vec<Event>, budget: usize) -> Step {
+    /// Applies events at `now`, lets everything come to rest, and releases requests until `in_flight_max` are under way.
+    pub fn step(&mut self, now: Tick, events: Vec<Event>, in_flight_max: usize) -> Step {
         let epoch = self.epoch;
         self.epoch += 1;
         let mut step = Step { next_wake: Tick::NEVER, ..Step::default() };
         if let Some(local) = &mut self.local {
             local.feed(now, epoch, events, std::mem::take(&mut self.loaded[0]));
             while !local.turn(epoch, true) {}
+            let budget = in_flight_max.saturating_sub(local.leased());
             take(&mut step, 0, local.release(budget));
             return step;
         }
         self.feed_all(now, epoch, events);
-        let hints: Vec<usize> = self.remotes.iter_mut().map(Remote::rested).collect();
+        let (hints, leased): (Vec<usize>, Vec<usize>) = self.remotes.iter_mut().map(Remote::rested).unzip();
+        let budget = in_flight_max.saturating_sub(leased.iter().sum());
         for (remote, requests) in self.remotes.iter_mut().zip(share(budget, &hints)) {
             remote.release(requests);
         }
@@ -254,6 +256,8 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
         step.live.entry(*job).or_default().add(live);
     }
     step.outbox_bytes += taken.outbox_bytes;
+    step.in_flight += taken.leased;
+    step.ready += taken.ready;
     step.next_wake = step.next_wake.min(taken.next_wake);
 }
 

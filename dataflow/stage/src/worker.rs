@@ -105,6 +105,10 @@ pub(crate) struct Taken {
     pub notes: Vec<(JobId, ExtractionNote)>,
     pub live: BTreeMap<JobId, JobLive>,
     pub outbox_bytes: usize,
+    /// Releases under way.
+    pub leased: usize,
+    /// Domains that could have released more.
+    pub ready: usize,
     pub next_wake: Tick,
 }
 
@@ -203,6 +207,11 @@ impl Shell {
         self.state.borrow().frontier.ready_hint()
     }
 
+    /// Requests that are released and neither reported nor lost.
+    pub fn leased(&self) -> usize {
+        self.state.borrow().frontier.in_flight()
+    }
+
     /// Releases what is due and hands everything over.
     pub fn release(&mut self, requests: usize) -> Taken {
         let state = &mut *self.state.borrow_mut();
@@ -220,6 +229,8 @@ impl Shell {
             items: std::mem::take(&mut state.items_out),
             notes: std::mem::take(&mut state.notes),
             outbox_bytes: state.items.outbox_bytes(),
+            leased: state.frontier.in_flight(),
+            ready: state.frontier.ready_hint(),
             next_wake: if self.left.is_empty() { state.frontier.next_wake() } else { state.now },
             ..Taken::default()
         };

@@ -62,8 +62,7 @@ impl Sim {
     pub(crate) fn dispatch(&mut self, message: FetchMessage) -> Result<(), Violation> {
         self.oracle.dispatched(self.now, &message, &self.plan, &self.web)?;
         self.note(|| {
-            let what: Vec<String> =
-                message.releases.iter().map(|r| format!("{}={}", r.id.0, r.request.url)).collect();
+            let what: Vec<String> = message.releases.iter().map(|r| format!("{}={}", r.id.0, r.request.url)).collect();
             format!("dispatch {:x}: {}", message.id.0, what.join(" "))
         });
         let weather = self.plan.weather;
@@ -125,7 +124,8 @@ impl Sim {
         // It may stand still between check and write.
         let written = real.after_us(self.dice.within(0..=self.plan.margin_us / 2));
         // Nobody knows when a request reached a site that never answers.
-        let silent = self.web.pages.get(&*release.request.url).is_some_and(|p| matches!(p.behaviour, Behaviour::Silent));
+        let silent =
+            self.web.pages.get(&*release.request.url).is_some_and(|p| matches!(p.behaviour, Behaviour::Silent));
         let way = if silent { self.dice.within(0..=self.plan.timeout_us) } else { self.dice.skewed(SECOND) };
         let under_way = UnderWay { function: at, release: release.clone(), started_at };
         self.at(written.after_us(way), Event::Arrive(Box::new(under_way)));
@@ -197,9 +197,11 @@ impl Sim {
             Behaviour::Heals(after) if tries <= *after => FetchOutcome::Response { status: 500 },
             Behaviour::Heals(_) => FetchOutcome::Response { status: 200 },
             Behaviour::Broken => FetchOutcome::Response { status: 500 },
-            Behaviour::Silent => {
-                FetchOutcome::Failed { class: FailureClass::Timeout, reason: "no headers in time".into(), written: true }
-            }
+            Behaviour::Silent => FetchOutcome::Failed {
+                class: FailureClass::Timeout,
+                reason: "no headers in time".into(),
+                written: true,
+            },
             Behaviour::Unreadable => FetchOutcome::Unreadable { status: 200, reason: "no text".into() },
         }
     }
@@ -276,4 +278,3 @@ pub(crate) fn short(outcome: &FetchOutcome) -> String {
         FetchOutcome::Unfetched { .. } => "unfetched".to_owned(),
     }
 }
-

@@ -25,7 +25,8 @@ impl Sim {
         let engine = &process.engine;
         let (urls, live) = (engine.figures(JOB).urls, engine.live(JOB));
         if urls.offered != urls.verdicts() + live.total() || urls.pending != live.pages as i64 {
-            let what = format!("{} offered, {} verdicts, {live:?}, {} pending", urls.offered, urls.verdicts(), urls.pending);
+            let what =
+                format!("{} offered, {} verdicts, {live:?}, {} pending", urls.offered, urls.verdicts(), urls.pending);
             return broken(Invariant::Conservation, what);
         }
         if engine.in_flight() > self.plan.concurrency {
@@ -34,7 +35,10 @@ impl Sim {
         }
         let outbox_max = self.plan.outbox_bytes_max + (self.plan.concurrency + 1) * PAGE_ITEMS * ITEM_BYTES;
         if engine.outbox_bytes() > outbox_max {
-            return broken(Invariant::Limits, format!("{} bytes in the outbox, {outbox_max} allowed", engine.outbox_bytes()));
+            return broken(
+                Invariant::Limits,
+                format!("{} bytes in the outbox, {outbox_max} allowed", engine.outbox_bytes()),
+            );
         }
         Ok(())
     }
@@ -52,7 +56,10 @@ impl Sim {
     }
 
     fn rows(&self) -> &[Row] {
-        self.sinks.iter().find_map(|sink| if let Rows::Append(rows) = &sink.rows { Some(&rows[..]) } else { None }).unwrap_or(&[])
+        self.sinks
+            .iter()
+            .find_map(|sink| if let Rows::Append(rows) = &sink.rows { Some(&rows[..]) } else { None })
+            .unwrap_or(&[])
     }
 
     /// The job has ended.
@@ -82,7 +89,8 @@ impl Sim {
             ("abandoned", urls.abandoned, 0),
         ];
         // A robots.txt that redirects to another domain is offered there as well.
-        let travelling = [("offered", urls.offered, expected.offered), ("redirected", urls.redirected, expected.redirected)];
+        let travelling =
+            [("offered", urls.offered, expected.offered), ("redirected", urls.redirected, expected.redirected)];
         for (name, found, wanted) in counts.into_iter().chain(travelling.into_iter().filter(|_| !hosts_of_robots)) {
             if found != wanted {
                 return broken(Invariant::Conservation, format!("{name}: {found} instead of {wanted}; {urls:?}"));
@@ -99,7 +107,9 @@ impl Sim {
         let mut wanted = BTreeSet::new();
         for page in &expected.delivered {
             let items = self.web.pages[page].items.iter().enumerate();
-            wanted.extend(items.filter(|(_, (key, _))| !refused.contains(&item_id(*key))).map(|(at, _)| (&**page, at as i64)));
+            wanted.extend(
+                items.filter(|(_, (key, _))| !refused.contains(&item_id(*key))).map(|(at, _)| (&**page, at as i64)),
+            );
         }
         if let Some((page, at)) = wanted.symmetric_difference(&found).next() {
             let how = if found.contains(&(*page, *at)) { "should not be" } else { "is not" };

@@ -135,7 +135,11 @@ impl fmt::Display for Told {
             writeln!(f, "  {line}")?;
         }
         match &self.violation {
-            None => write!(f, "seed {}: {} events, {} lives, {} delivered", self.seed, self.events, self.lives, self.delivered),
+            None => write!(
+                f,
+                "seed {}: {} events, {} lives, {} delivered",
+                self.seed, self.events, self.lives, self.delivered
+            ),
             Some(Violation { invariant, what }) => write!(
                 f,
                 "seed {}: invariant `{invariant}` is broken: {what}\nreplay: cargo run --release -p weir-sim -- --seed {} --trace",

@@ -78,7 +78,10 @@ impl Oracle {
         let asked = web.robots_host(host_of(url));
         let fresh = self.robots_at.get(asked).is_some_and(|at| at.after_us(plan.robots_ttl_us + LEASE_BLUR_US) > now);
         if !fresh {
-            return broken(Invariant::Robots, format!("{url} is released without a fresh answer of {asked}/robots.txt"));
+            return broken(
+                Invariant::Robots,
+                format!("{url} is released without a fresh answer of {asked}/robots.txt"),
+            );
         }
         Ok(())
     }

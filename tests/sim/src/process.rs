@@ -106,7 +106,9 @@ impl Sim {
         self.threaded |= workers > 1;
         let torn = recovery.report.torn.is_some();
         let (last, snapshot) = (recovery.report.last, recovery.report.snapshot);
-        self.note(|| format!("start {boot}: {workers} workers, snapshot {snapshot:?}, last group {last:?}, torn {torn}"));
+        self.note(|| {
+            format!("start {boot}: {workers} workers, snapshot {snapshot:?}, last group {last:?}, torn {torn}")
+        });
         let lanes = store.allocate_lanes(workers + 1);
         let stage =
             Stage::new(&StageConfig { frontier: self.frontier_config(), boot, lanes: lanes[..workers].to_vec() });
@@ -124,7 +126,9 @@ impl Sim {
                 Ok(())
             }
             Replayed::SectionEnd { name } => engine.restore(name, &section).map_err(|error| format!("{name}: {error}")),
-            Replayed::Record { bytes, .. } if forget && matches!(bytes[0], record::RELEASE | record::ANSWERED) => Ok(()),
+            Replayed::Record { bytes, .. } if forget && matches!(bytes[0], record::RELEASE | record::ANSWERED) => {
+                Ok(())
+            }
             Replayed::Record { addr, bytes } => {
                 engine.replay(&[(Addr(addr.0), bytes)]).map_err(|error| format!("record at {addr:?}: {error}"))
             }

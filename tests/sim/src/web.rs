@@ -36,7 +36,10 @@ pub(crate) struct Page {
 
 #[derive(Clone, Debug)]
 pub(crate) enum RobotsFile {
-    Rules { body: String, crawl_delay_us: u64 },
+    Rules {
+        body: String,
+        crawl_delay_us: u64,
+    },
     Missing,
     Broken,
     /// One 500, then these rules.
