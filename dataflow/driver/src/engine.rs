@@ -319,8 +319,10 @@ impl Engine {
         self.group.held.releases.extend(held);
         self.group.held.alone.extend(step.alone);
         self.group.held.writes.extend(step.writes);
-        if !step.loads.is_empty() {
-            self.actions.push(Action::Load(step.loads));
+        let (later, loads): (Vec<_>, Vec<_>) = step.loads.into_iter().partition(|(_, addr)| self.group.holds(*addr));
+        self.group.loads.extend(later);
+        if !loads.is_empty() {
+            self.actions.push(Action::Load(loads));
         }
         self.count(&step.counters, &step.items);
         self.keep_notes(now, &step.notes);
@@ -410,6 +412,9 @@ impl Engine {
         let parts = group.parts.into_iter().map(|(lane, (offset, bytes))| LaneBytes { lane, offset, bytes }).collect();
         self.under_way = Some((self.groups, group.held));
         self.actions.push(Action::Append { group: self.groups, parts });
+        if !group.loads.is_empty() {
+            self.actions.push(Action::Load(group.loads));
+        }
     }
 
     /// Closes the open group now, whatever its age. Empty when there is nothing to close or one is still under way.

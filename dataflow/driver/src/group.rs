@@ -1,6 +1,7 @@
 //! A group of the journal while it fills: what the steps wrote, and what waits until it is durable.
 
 use std::collections::BTreeMap;
+use weir_frontier::Addr;
 use weir_model::{ReceiptId, Release, Tick};
 use weir_stage::{LaneBytes, OutboxItem};
 
@@ -18,6 +19,8 @@ pub(crate) struct Group {
     pub parts: BTreeMap<u16, (u64, Vec<u8>)>,
     pub bytes: usize,
     pub events: usize,
+    /// Bodies to read back that lie in this group: not before it is appended.
+    pub loads: Vec<(usize, Addr)>,
     pub opened_at: Option<Tick>,
     pub held: Held,
 }
@@ -25,6 +28,11 @@ pub(crate) struct Group {
 impl Group {
     pub fn is_empty(&self) -> bool {
         self.opened_at.is_none()
+    }
+
+    /// True when a record is not yet on its way to the journal.
+    pub fn holds(&self, addr: Addr) -> bool {
+        self.parts.get(&addr.lane()).is_some_and(|(offset, _)| *offset <= addr.offset())
     }
 
     pub fn add(&mut self, now: Tick, part: LaneBytes) {
