@@ -40,6 +40,8 @@ pub(crate) struct Asking {
     pub redirects: u8,
     /// Whether a function died of it.
     pub lost: bool,
+    /// Whether the server answered with an error: that is what it said, whatever became of later attempts.
+    pub refused: bool,
     /// Not before.
     pub due: Tick,
     /// Under way as this release.

@@ -74,8 +74,16 @@ impl Domain {
     /// Begins to ask for the robots.txt of a URL's origin; returns the bytes of the answer that is no longer believed.
     pub(super) fn ask(&mut self, url: &str, job: JobId, now: Tick) -> usize {
         let (key, robots) = (origin_key(url), robots_url(url));
-        let asking =
-            Asking { job, url: robots.clone(), attempts: 0, redirects: 0, lost: false, due: now, release: None };
+        let asking = Asking {
+            job,
+            url: robots.clone(),
+            attempts: 0,
+            redirects: 0,
+            lost: false,
+            refused: false,
+            due: now,
+            release: None,
+        };
         let state = OriginState::Asking(asking);
         if let Some(origin) = self.origin(key) {
             let freed = origin.bytes();
@@ -160,6 +168,8 @@ impl Frontier {
             Step::Retry(outcome) => {
                 asking.attempts += 1;
                 asking.due = now.after_us(BACKOFF_US << asking.attempts);
+                asking.refused |= outcome == RobotsOutcome::ServerError;
+                let outcome = if asking.refused { RobotsOutcome::ServerError } else { outcome };
                 (asking.attempts >= ATTEMPTS_MAX).then_some(outcome)
             }
             Step::Redirect(_) if asking.redirects >= ROBOTS_REDIRECTS_MAX => Some(RobotsOutcome::Missing),
