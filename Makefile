@@ -3,8 +3,9 @@
 SHELL := /bin/bash
 DIR ?= ../shared/conformance
 ROUNDS ?= 5
+SEEDS ?= 1000
 
-.PHONY: help demo test check bench conformance fmt clean
+.PHONY: help demo test check bench conformance sim fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +28,9 @@ bench: ## weir against Scrapy, spider-rs and a bare loop on the same site (pytho
 
 conformance: ## run the conformance data: make conformance DIR=FOLDER
 	cargo run --release --quiet -p weir-conformance -- $(DIR)
+
+sim: ## play seeds of the simulation: make sim SEEDS=N
+	cargo run --release --quiet -p weir-sim -- --seeds $(SEEDS)
 
 fmt: ## format
 	cargo fmt --all
