@@ -114,6 +114,10 @@ impl Oracle {
             let gap = now.since(*before);
             return broken(Invariant::Law, format!("{domain}: {gap:?} apart, crawl delay {crawl_delay_us} µs"));
         }
+        // What a dead process released before it knew of any delay binds nobody: the next one cannot know of it.
+        if release.not_after == Tick::NEVER && !self.outstanding.contains_key(&release.id) {
+            return Ok(());
+        }
         arrivals.push_back(now);
         if arrivals.len() > 8 {
             arrivals.pop_front();
