@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use weir_model::json::{
     Control, ControlMessage, FetchEnvelope, FetchRules, ForwardMessage, ForwardOffer, ForwardSource, JobHeader, JobRef,
-    MessageError, QueueMessage, ReportBatch, ShardMessage, ShardStart, StageMessage, TallyMessage, shard_range,
+    MessageError, QueueMessage, ReportBatch, ShardMessage, ShardStart, StageMessage, TallyMessage, TicketMessage,
+    shard_range,
 };
 use weir_model::*;
 
@@ -195,6 +196,9 @@ fn every_kind_is_written_and_read_as_its_golden_file_says() {
     golden("shard-urls", &ShardMessage { start: ShardStart::Urls(links()), ..shard });
     golden("forward", &forward());
     golden("tally", &tally());
+    let ticket = TicketMessage { key: "tickets/b06e".into(), bytes: 2_000_000, hash: header().hash };
+    assert!(TicketMessage::is_ticket(&ticket.to_json()) && !TicketMessage::is_ticket(&tally().to_json()));
+    golden("ticket", &ticket);
     let law = "hits = 30\nwindow = \"60s\"".into();
     for (name, command) in [
         ("cancel", Control::Cancel { job: JobId(7) }),

@@ -15,6 +15,7 @@ mod link;
 mod packed;
 mod report;
 mod shard;
+mod ticket;
 mod value;
 
 pub use control::{Control, ControlMessage};
@@ -25,6 +26,7 @@ pub use report::{ReportBatch, pack_reports, report_json};
 pub use shard::{
     ForwardMessage, ForwardOffer, ForwardSource, JobHeader, ShardMessage, ShardStart, TallyMessage, shard_range,
 };
+pub use ticket::TicketMessage;
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
