@@ -339,8 +339,8 @@ impl Line {
         };
         self.usage.add(what);
         self.settle(now, flight, reading, retry_after_us, out);
-        let held_until = self.held_until.max(self.denied_until);
-        out.records.push(Record::Returned { provider: self.key, call, hit, what, held_until });
+        // A denial is not kept: a restart with the right key is not to wait for its end.
+        out.records.push(Record::Returned { provider: self.key, call, hit, what, held_until: self.held_until });
     }
 
     fn settle(
@@ -390,7 +390,7 @@ impl Line {
         queued.unsent += 1;
         if dropped {
             self.tell(queued.address, ProviderVerdict::Dropped, out);
-        } else if queued.unsent >= UNSENT_MAX {
+        } else if queued.unsent >= UNSENT_MAX || now < self.denied_until {
             out.count(queued.job).errors += 1;
             self.tell(queued.address, ProviderVerdict::Failed, out);
         } else {
@@ -408,7 +408,7 @@ impl Line {
         queued.attempts += 1;
         if dropped {
             self.tell(queued.address, ProviderVerdict::Dropped, out);
-        } else if queued.attempts >= self.config.attempts_max {
+        } else if queued.attempts >= self.config.attempts_max || now < self.denied_until {
             out.count(queued.job).errors += 1;
             self.tell(queued.address, ProviderVerdict::Failed, out);
         } else {

@@ -1,13 +1,14 @@
 //! One owner of all addresses and all providers: a geocoder in one piece.
 //!
-//! With several workers `Addresses` and `Desk` are owned apart and `Out::to_desk` and `Out::told` are exchanged; here they are
-//! delivered at once. Told the time, does no I/O: a function of its inputs.
+//! With several workers each has a part: the addresses of its slots and the providers of its indices. What its two halves say to
+//! each other is delivered at once, what is for other workers stays in `Out::to_desk` and `Out::told` and is exchanged. Told the time, does no I/O: a function of its inputs.
 
+use crate::address::NormalisedAddress;
 use crate::addresses::Addresses;
 use crate::config::GeoConfig;
 use crate::desk::{Desk, Usage};
 use crate::gazetteer::Gazetteer;
-use crate::message::{Answer, Event, Out, Waiter};
+use crate::message::{Answer, Event, Out, ToDesk, Told, Waiter};
 use crate::provider::Provider;
 use crate::record::Record;
 use std::io;
@@ -24,6 +25,8 @@ const ADDRESSES: u8 = 2;
 pub struct Geocoder {
     addresses: Addresses,
     desk: Desk,
+    worker: usize,
+    workers: usize,
 }
 
 impl Geocoder {
@@ -38,8 +41,7 @@ impl Geocoder {
         Geocoder::of_worker(config, gazetteer, providers, boot, 0, 1)
     }
 
-    /// The part of worker `worker` of `workers`: its addresses and its providers. `Out::to_desk` and `Out::told` then hold what is
-    /// for others; `deliver` brings them in.
+    /// The part of worker `worker` of `workers`: addresses whose slot, and providers whose index, modulo `workers` is `worker`.
     #[must_use]
     pub fn of_worker(
         config: &Arc<GeoConfig>,
@@ -52,12 +54,29 @@ impl Geocoder {
         Geocoder {
             addresses: Addresses::new(config, gazetteer, providers.len(), worker, workers),
             desk: Desk::new(config, providers, worker, workers, boot),
+            worker,
+            workers,
         }
     }
 
     /// An item wants its address looked up. `None`: it waits, and `Out::answers` of a later step will name `waiter`.
     pub fn want(&mut self, now: Tick, job: JobId, address: &str, waiter: Waiter, out: &mut Out) -> Option<Answer> {
         let answer = self.addresses.want(now, job, address, waiter, out);
+        self.deliver(now, out);
+        answer
+    }
+
+    /// As `want`, for an address that was normalised before (to be exchanged by its slot); `written` is what it was made of.
+    pub fn want_normalised(
+        &mut self,
+        now: Tick,
+        job: JobId,
+        address: NormalisedAddress,
+        written: &str,
+        waiter: Waiter,
+        out: &mut Out,
+    ) -> Option<Answer> {
+        let answer = self.addresses.want_normalised(now, job, address, written, waiter, out);
         self.deliver(now, out);
         answer
     }
@@ -85,13 +104,32 @@ impl Geocoder {
         self.deliver(now, out);
     }
 
-    /// Passes on what owners of addresses and of providers say to each other, until all is said.
+    /// What another worker's addresses want of a provider that is owned here.
+    pub fn take(&mut self, now: Tick, message: ToDesk, out: &mut Out) {
+        self.desk.take(now, message, out);
+        self.deliver(now, out);
+    }
+
+    /// What another worker's provider says of an address that is owned here.
+    pub fn told(&mut self, now: Tick, told: Told, out: &mut Out) {
+        self.addresses.told(now, told, out);
+        self.deliver(now, out);
+    }
+
+    /// Passes on what the two halves say to each other, until what is left is for others.
     fn deliver(&mut self, now: Tick, out: &mut Out) {
-        while !out.to_desk.is_empty() || !out.told.is_empty() {
-            for message in std::mem::take(&mut out.to_desk) {
+        let here = |key: usize, geocoder: &Geocoder| key % geocoder.workers == geocoder.worker;
+        loop {
+            let asked: Vec<ToDesk> = out.to_desk.extract_if(.., |message| here(message.provider(), self)).collect();
+            let told: Vec<Told> =
+                out.told.extract_if(.., |told| here(usize::from(told.address.slot()), self)).collect();
+            if asked.is_empty() && told.is_empty() {
+                return;
+            }
+            for message in asked {
                 self.desk.take(now, message, out);
             }
-            for told in std::mem::take(&mut out.told) {
+            for told in told {
                 self.addresses.told(now, told, out);
             }
         }

@@ -139,6 +139,17 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whose event it is: the exchange key, modulo the number of workers.
+    #[must_use]
+    pub fn slot(&self) -> usize {
+        match self {
+            Event::CacheGot { address, .. } | Event::CachePut { address, .. } => usize::from(address.slot()),
+            Event::Returned { call, .. } => call.provider(),
+        }
+    }
+}
+
 /// The outer cache does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheDown;
@@ -218,7 +229,7 @@ pub struct Out {
     pub answers: Vec<(Waiter, Answer)>,
     /// For the journal.
     pub records: Vec<Record>,
-    /// Counters that changed, by job.
+    /// Counters that changed, by job; what concerns none (late answers, entries not stored) under `JobId(0)`.
     pub counts: BTreeMap<JobId, GeoCounts>,
     /// For the operator.
     pub notices: Vec<Notice>,

@@ -1,0 +1,306 @@
+//! What a geocoder does, told as stories in virtual time.
+
+mod world;
+
+use std::sync::Arc;
+use weir_frontier::Limits;
+use weir_geo::{Answer, Gazetteer, GeoConfig, Provider, ProviderConfig, ProviderKind, Unanswered};
+use world::{Reply, SECOND, World, ok, status};
+
+fn provider(name: &str, hits: u32, parallel: usize) -> Provider {
+    let law = Some(Limits { hits, window_us: SECOND, moderated: false });
+    let url = Some("http://localhost:9312/maps/api/geocode/json".to_owned());
+    let config =
+        ProviderConfig { law, url, parallel_max: Some(parallel), ..ProviderConfig::new(name, ProviderKind::Google) };
+    Provider::new(config).unwrap()
+}
+
+fn simple(config: GeoConfig, behave: impl FnMut(&str) -> Reply + 'static) -> World {
+    let mut behave = behave;
+    World::new(1, 1, config, vec![provider("site", 50, 16)], Box::new(move |_, _, address, _| behave(address)))
+}
+
+#[test]
+fn a_thousand_items_of_35_addresses_are_35_calls_and_the_second_run_none() {
+    let config = GeoConfig { outer_cache: true, ..GeoConfig::default() };
+    let mut world = simple(config.clone(), |_| ok(51.5, -0.12));
+    for item in 0..1_019 {
+        world.want(&format!("{}Street {}, London", [" ", "", "-"][item % 3], item % 35));
+    }
+    world.settle();
+    assert_eq!((world.counts.wanted, world.counts.found, world.counts.misses), (1_019, 1_019, 35));
+    assert_eq!((world.total_calls(), world.counts.calls, world.counts.already_set), (35, 35, 0));
+    // Another run with a state of its own, and the same cache outside.
+    let mut second = simple(config, |_| panic!("nobody is asked"));
+    second.outer = std::mem::take(&mut world.outer);
+    for item in 0..106 {
+        second.want(&format!("street {}, LONDON", item % 35));
+    }
+    second.settle();
+    assert_eq!((second.counts.already_set, second.counts.misses, second.counts.outer), (106, 0, 35));
+    assert_eq!(second.counts.found, 106);
+}
+
+#[test]
+fn a_location_keeps_its_source_precision_and_expiry() {
+    let mut world = simple(GeoConfig::default(), |_| ok(51.5, -0.12));
+    let item = world.want("Ashford, London");
+    world.settle();
+    let Answer::Found(place) = world.answer(item) else { panic!("found") };
+    assert_eq!((&*place.source, place.precision.name(), place.location.lat()), ("site", "rooftop", 51.5));
+    let days = (place.expires.unwrap().0 * 1_000 - world::START) / (86_400 * SECOND);
+    assert_eq!(days, 30, "Google's terms");
+    // When its life has ended, it is asked for again.
+    world.run_for(29 * 86_400 * SECOND);
+    world.want("Ashford, London");
+    world.settle();
+    assert_eq!(world.total_calls(), 1);
+    world.run_for(2 * 86_400 * SECOND);
+    world.want("Ashford, London");
+    world.settle();
+    assert_eq!(world.total_calls(), 2);
+}
+
+#[test]
+fn an_address_that_always_fails_is_bounded_and_holds_up_nobody() {
+    let mut world = simple(GeoConfig::default(), |address| match address.starts_with("over quota") {
+        true => status("OVER_QUERY_LIMIT"),
+        false => ok(1.0, 2.0),
+    });
+    let bad = world.want("over quota street");
+    let good: Vec<u64> = (0..100).map(|n| world.want(&format!("Street {n}"))).collect();
+    world.run_for(4 * SECOND);
+    for item in good {
+        assert!(matches!(world.answer(item), Answer::Found(_)));
+    }
+    world.settle();
+    assert_eq!(world.answer(bad), &Answer::Unanswered(Unanswered::Failed));
+    assert_eq!((world.counts.retries, world.counts.errors, world.counts.unanswered), (4, 1, 1));
+    assert_eq!(world.calls_of["over quota street"], 5);
+    // Its items are not a call each; after a while it is asked again.
+    world.want("over quota street");
+    world.settle();
+    assert_eq!(world.calls_of["over quota street"], 5);
+    world.run_for(300 * SECOND);
+    world.want("over quota street");
+    world.settle();
+    assert_eq!(world.calls_of["over quota street"], 10);
+}
+
+#[test]
+fn an_unknown_address_is_believed_for_a_day() {
+    let mut world = simple(GeoConfig::default(), |_| status("ZERO_RESULTS"));
+    let item = world.want("Atlantis");
+    world.settle();
+    world.want("ATLANTIS!");
+    world.settle();
+    assert_eq!(world.answer(item), &Answer::NotFound);
+    assert_eq!((world.total_calls(), world.counts.not_found, world.counts.errors), (1, 2, 0));
+    world.run_for(86_400 * SECOND);
+    world.want("Atlantis");
+    world.settle();
+    assert_eq!(world.total_calls(), 2);
+}
+
+#[test]
+fn providers_are_asked_in_turn() {
+    let behave = |_: &mut world::Dice, provider: usize, address: &str, _| match (provider, address) {
+        (0, "broken") => Reply::Http(503, "<html>".to_owned(), None),
+        (0, _) | (1, "nowhere") => status("ZERO_RESULTS"),
+        _ => ok(1.0, 2.0),
+    };
+    let providers = vec![provider("first", 50, 4), provider("second", 50, 4)];
+    let mut world = World::new(1, 1, GeoConfig::default(), providers, Box::new(behave));
+    let found = world.want("somewhere");
+    let nowhere = world.want("nowhere");
+    let broken = world.want("broken");
+    world.settle();
+    for item in [found, broken] {
+        let Answer::Found(place) = world.answer(item) else { panic!("found") };
+        assert_eq!(&*place.source, "second");
+    }
+    assert_eq!(world.answer(nowhere), &Answer::NotFound);
+    assert_eq!(world.counts.misses, 3, "a miss is an address, however many providers it takes");
+}
+
+#[test]
+fn a_wrong_key_is_said_once_and_costs_one_call() {
+    let mut world = simple(GeoConfig::default(), |_| status("REQUEST_DENIED"));
+    let first = world.want("Street 1");
+    world.settle();
+    for n in 0..100 {
+        world.want(&format!("Street {n}"));
+    }
+    world.settle();
+    assert_eq!(world.total_calls(), 1);
+    assert_eq!(world.answer(first), &Answer::Unanswered(Unanswered::Failed));
+    assert_eq!(world.counts.unanswered, 101);
+    let [notice] = world.notices.as_slice() else { panic!("one notice: {:?}", world.notices) };
+    assert!(
+        notice.contains("`site` denies its service: REQUEST_DENIED") && notice.contains("check its key"),
+        "{notice}"
+    );
+    // A restart with the right key need not wait.
+    world.behave = Box::new(|_, _, _, _| ok(1.0, 2.0));
+    world.crash(1, SECOND);
+    let item = world.want("Street 7");
+    world.settle();
+    assert!(matches!(world.answer(item), Answer::Found(_)));
+}
+
+#[test]
+fn a_provider_that_hangs_lets_items_go_and_they_can_be_asked_later() {
+    let config = GeoConfig { give_up_us: 30 * SECOND, ..GeoConfig::default() };
+    let mut world = simple(config, |_| Reply::Hang);
+    let items: Vec<u64> = (0..40).map(|n| world.want(&format!("Street {n}"))).collect();
+    world.settle();
+    for item in &items {
+        assert!(matches!(world.answer(*item), Answer::Unanswered(_)));
+        assert!(world.items[item].answered_at <= world::START + 30 * SECOND);
+    }
+    assert_eq!(world.counts.unanswered, 40);
+    world.behave = Box::new(|_, _, _, _| ok(1.0, 2.0));
+    world.run_for(600 * SECOND);
+    let again: Vec<u64> = (0..40).map(|n| world.want(&format!("Street {n}"))).collect();
+    world.settle();
+    assert!(again.iter().all(|item| matches!(world.answer(*item), Answer::Found(_))));
+}
+
+#[test]
+fn a_providers_retry_after_is_kept() {
+    let mut first = true;
+    let mut world = simple(GeoConfig::default(), move |_| match std::mem::take(&mut first) {
+        true => Reply::Http(429, String::new(), Some(20 * SECOND)),
+        false => ok(1.0, 2.0),
+    });
+    world.want("Street 1");
+    world.run_for(SECOND);
+    world.want("Street 2");
+    world.settle();
+    let [first, second, third] = world.arrivals[0][..] else { panic!("three calls") };
+    assert!(second >= first + 20 * SECOND && third >= second);
+    // Also over a restart.
+    let mut world = simple(GeoConfig::default(), |_| Reply::Http(429, String::new(), Some(20 * SECOND)));
+    world.want("Street 1");
+    world.run_for(SECOND);
+    world.behave = Box::new(|_, _, _, _| ok(1.0, 2.0));
+    world.crash(2, SECOND);
+    world.settle();
+    assert!(world.arrivals[0][1] >= world.arrivals[0][0] + 20 * SECOND);
+}
+
+#[test]
+fn a_cache_that_is_down_stops_nothing() {
+    for fails in [Some(100), None] {
+        let config = GeoConfig { outer_cache: true, ..GeoConfig::default() };
+        let mut world = simple(config, |_| ok(1.0, 2.0));
+        world.cache_fails = fails;
+        for n in 0..20 {
+            world.want(&format!("Street {}", n % 10));
+        }
+        world.settle();
+        assert_eq!((world.counts.found, world.total_calls()), (20, 10));
+        assert!(world.counts.cache_errors >= 10);
+    }
+}
+
+#[test]
+fn what_the_cache_could_not_store_is_offered_after_a_restart() {
+    let config = GeoConfig { outer_cache: true, ..GeoConfig::default() };
+    let mut world = simple(config, |_| ok(1.0, 2.0));
+    world.cache_fails = Some(100);
+    world.want("Street 1");
+    world.settle();
+    assert!(world.outer.is_empty());
+    world.cache_fails = Some(0);
+    world.take_snapshot();
+    world.crash(3, SECOND);
+    world.settle();
+    assert_eq!(world.outer.len(), 1);
+    let item = world.want("street 1");
+    world.settle();
+    assert!(matches!(world.answer(item), Answer::Found(_)));
+    assert_eq!((world.total_calls(), world.counts.already_set), (1, 1));
+}
+
+#[test]
+fn damaged_values_in_the_cache_are_asked_for_again() {
+    let config = GeoConfig { outer_cache: true, ..GeoConfig::default() };
+    let mut world = simple(config, |_| ok(1.0, 2.0));
+    world.outer.insert("street 1".to_owned(), b"\x01 not ours".to_vec());
+    world.outer.insert("street 2".to_owned(), b"\x63 a later version".to_vec());
+    for n in [1, 2] {
+        world.want(&format!("Street {n}"));
+    }
+    world.settle();
+    assert_eq!((world.counts.found, world.total_calls(), world.counts.cache_errors), (2, 2, 1));
+}
+
+#[test]
+fn after_a_crash_only_calls_in_flight_are_repeated() {
+    let mut world = simple(GeoConfig::default(), |_| ok(1.0, 2.0));
+    for n in 0..200 {
+        world.want(&format!("Street {n}"));
+    }
+    world.run_for(2 * SECOND);
+    let (done, calls) = (world.items.values().filter(|item| item.is_done).count(), world.total_calls());
+    assert!(done > 50 && calls < 200);
+    world.crash(1, 50_000);
+    world.settle();
+    let repeated = world.total_calls() - 200;
+    assert!(repeated <= 16 + 2, "{repeated} repeated with 16 in flight at most, and those of one group");
+    assert!(world.calls_of.values().all(|calls| *calls <= 2));
+    world.judge();
+}
+
+#[test]
+fn items_without_an_address_and_places_that_are_known_ask_nobody() {
+    let mut world = simple(GeoConfig::default(), |_| panic!("nobody is asked"));
+    world.gazetteer = Arc::new(Gazetteer::read("towns.csv", b"name,lat,lon\nLondon,51.5,-0.12\n").unwrap());
+    world.crash(1, 0);
+    let empty = world.want(" , ");
+    let town = world.want("LONDON.");
+    let long = world.want(&"a".repeat(2_000));
+    world.settle();
+    assert_eq!(world.answer(empty), &Answer::NoAddress);
+    assert!(matches!(world.answer(town), Answer::Found(place) if &*place.source == "gazetteer"));
+    assert_eq!(world.answer(long), &Answer::Unanswered(Unanswered::TooLong));
+    assert_eq!((world.counts.no_address, world.counts.gazetteer, world.counts.too_long), (1, 1, 1));
+}
+
+#[test]
+fn without_a_provider_it_is_said() {
+    let mut world = World::new(1, 1, GeoConfig::default(), Vec::new(), Box::new(|_, _, _, _| status("OK")));
+    let item = world.want("London");
+    world.settle();
+    assert_eq!(world.answer(item), &Answer::Unanswered(Unanswered::NotConfigured));
+    assert_eq!(world.counts.not_configured, 1);
+}
+
+#[test]
+fn waiters_are_bounded() {
+    let config = GeoConfig { waiters_max: 10, ..GeoConfig::default() };
+    let mut world = simple(config, |_| ok(1.0, 2.0));
+    for n in 0..15 {
+        world.want(&format!("Street {n}"));
+    }
+    assert_eq!(world.workers[0].waiting(), 10);
+    world.settle();
+    assert_eq!((world.counts.full, world.counts.found), (5, 10));
+}
+
+#[test]
+fn a_provider_is_used_as_fast_as_its_law_allows_and_no_faster() {
+    let mut world =
+        World::new(5, 4, GeoConfig::default(), vec![provider("site", 50, 50)], Box::new(|_, _, _, _| ok(1.0, 2.0)));
+    (world.sync_us, world.latency_us) = (1_000, 1_000);
+    for n in 0..40_000u64 {
+        world.want(&format!("Street {}", n * 7_919 % 2_000));
+    }
+    world.settle();
+    world.judge();
+    assert_eq!((world.total_calls(), world.distinct(), world.counts.found), (2_000, 2_000, 40_000));
+    let seconds = (world.arrivals[0].iter().max().unwrap() - world::START) as f64 / 1e6;
+    // 2,000 calls at 50 a second; a call that the driver sends up to 0.2 s late moves the window by as much.
+    assert!((39.0..48.0).contains(&seconds), "{seconds} s");
+}
