@@ -310,13 +310,11 @@ impl Engine {
             self.group.add(now, part);
         }
         self.in_flight = step.in_flight;
-        let (held, free): (Vec<Release>, Vec<Release>) =
-            step.releases.into_iter().partition(|release| release.not_after != Tick::NEVER);
-        self.dispatch(free);
-        if !(held.is_empty() && step.alone.is_empty() && step.writes.is_empty()) {
+        self.dispatch(step.free);
+        if !(step.releases.is_empty() && step.alone.is_empty() && step.writes.is_empty()) {
             self.group.opened_at.get_or_insert(now);
         }
-        self.group.held.releases.extend(held);
+        self.group.held.releases.extend(step.releases);
         self.group.held.alone.extend(step.alone);
         self.group.held.writes.extend(step.writes);
         let (later, loads): (Vec<_>, Vec<_>) = step.loads.into_iter().partition(|(_, addr)| self.group.holds(*addr));

@@ -84,6 +84,7 @@ fn main() {
         out.counters.clear();
         now = now.after_us(20_000);
         releases.append(&mut out.releases);
+        releases.append(&mut out.free);
         for release in releases.drain(..) {
             let report = Report {
                 release: release.id,

@@ -53,7 +53,7 @@ fn main() {
                 scratch.recycle(batch);
             }
             running.release_due(now, Budget { requests: 1 }, &mut out);
-            for release in std::mem::take(&mut out.releases) {
+            for release in std::mem::take(&mut out.free) {
                 let report = Report {
                     release: release.id,
                     outcome: FetchOutcome::Response { status: 200 },

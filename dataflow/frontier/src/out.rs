@@ -12,8 +12,10 @@ pub struct Out {
     /// Records of this step, back to back. The stage may append its own (types 64 and up). Before the next step the caller calls
     /// `Frontier::end_step`, hands these bytes to the store as they are, and clears them.
     pub journal: Vec<u8>,
-    /// Requests that may be made.
+    /// Requests that may be made once this step is durable: they count against a law.
     pub releases: Vec<Release>,
+    /// Requests of domains without a law: they may leave at once, and after a crash they are simply released again.
+    pub free: Vec<Release>,
     /// Requests that may be made, each in a message of its own: their lease was lost before.
     pub alone: Vec<Release>,
     /// Bodies to read back: each comes back by `Frontier::loaded`.

@@ -57,9 +57,8 @@ impl Throttle {
 
     /// Sets the crawl delay of the domain's robots.txt, the slowest of its origins. Counts from `now` on.
     pub fn set_crawl_delay(&mut self, delay_us: u64, now: Tick) {
-        if delay_us > self.crawl_delay_us {
-            self.held_until = self.held_until.max(now.after_us(delay_us));
-        }
+        // Whether or not this was known before: a replay may know of delays that the domain had forgotten when it asked.
+        self.held_until = self.held_until.max(now.after_us(delay_us));
         self.crawl_delay_us = delay_us;
     }
 

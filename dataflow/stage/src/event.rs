@@ -69,8 +69,10 @@ impl JobLive {
 pub struct Step {
     /// To be appended to the journal as one group.
     pub journal: Vec<LaneBytes>,
-    /// Requests that may be made.
+    /// Requests that may be made once the step is durable.
     pub releases: Vec<Release>,
+    /// Requests that may be made at once.
+    pub free: Vec<Release>,
     /// Requests that may be made, each in a message of its own.
     pub alone: Vec<Release>,
     /// Bodies to read back, with the worker that asks.

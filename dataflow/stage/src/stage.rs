@@ -243,6 +243,7 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     step.journal.extend(taken.journal);
     let out = taken.out;
     append(&mut step.releases, out.releases);
+    append(&mut step.free, out.free);
     append(&mut step.alone, out.alone);
     step.loads.extend(out.loads.into_iter().map(|addr| (worker, addr)));
     append(&mut step.writes, taken.items.writes);

@@ -139,11 +139,11 @@ impl Sim {
             if self.dice.percent(50) {
                 self.note(|| format!("arrival {} from the dead", release.id.0));
                 self.count_arrival(&release);
-                return self.oracle.arrived(self.now, &release, &self.web);
+                return self.oracle.arrived(self.now, &release, &self.plan, &self.web);
             }
             return Ok(());
         }
-        self.oracle.arrived(self.now, &release, &self.web)?;
+        self.oracle.arrived(self.now, &release, &self.plan, &self.web)?;
         let tries = self.count_arrival(&release);
         let latency = self.web.sites[host_of(&release.request.url)].latency_us;
         let outcome = self.answer(&release, started_at, tries);

@@ -56,8 +56,7 @@ impl Oracle {
                 }
                 self.may_be_fetched(now, &url, plan, web)?;
             }
-            let law = if release.not_after == Tick::NEVER { 0 } else { plan.slot_us };
-            let until = release.not_before.after_us(law + plan.margin_us + plan.timeout_us + plan.lease_grace_us);
+            let until = release.not_before.after_us(plan.margin_us + plan.timeout_us + plan.lease_grace_us);
             let until = Tick(until.0 - LEASE_BLUR_US);
             self.outstanding.insert(release.id, Outstanding { url, until });
         }
@@ -87,7 +86,7 @@ impl Oracle {
     }
 
     /// A request reaches its site.
-    pub fn arrived(&mut self, now: Tick, release: &Release, web: &Web) -> Result<(), Violation> {
+    pub fn arrived(&mut self, now: Tick, release: &Release, plan: &Plan, web: &Web) -> Result<(), Violation> {
         let url = &*release.request.url;
         if !self.fetched.insert(release.id) {
             return broken(Invariant::OneReleaseOneRequest, format!("release {} asks for {url} again", release.id.0));
@@ -115,7 +114,8 @@ impl Oracle {
             return broken(Invariant::Law, format!("{domain}: {gap:?} apart, crawl delay {crawl_delay_us} µs"));
         }
         // What a dead process released before it knew of any delay binds nobody: the next one cannot know of it.
-        if release.not_after == Tick::NEVER && !self.outstanding.contains_key(&release.id) {
+        let limited = release.not_after == release.not_before.after_us(plan.slot_us);
+        if !limited && !self.outstanding.contains_key(&release.id) {
             return Ok(());
         }
         arrivals.push_back(now);

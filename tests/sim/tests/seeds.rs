@@ -34,40 +34,45 @@ fn the_same_seed_gives_the_same_trace() {
     assert!(traces.len() > 20, "other seeds are other stories: {} different", traces.len());
 }
 
-/// The first seed that finds a variant, and how.
-fn found(sabotage: Sabotage) -> (u64, Invariant) {
-    let found = (0..SEARCHED).find_map(|seed| Some((seed, run(seed, Some(sabotage), None).violation?.invariant)));
-    found.unwrap_or_else(|| panic!("{sabotage:?} is not found in {SEARCHED} seeds"))
+/// A variant breaks the invariant that is about it, in one of the first seeds; it may break others before.
+fn breaks(sabotage: Sabotage, invariant: Invariant) {
+    let mut others = BTreeMap::new();
+    for seed in 0..SEARCHED {
+        let Some(violation) = run(seed, Some(sabotage), None).violation else { continue };
+        if violation.invariant == invariant {
+            return;
+        }
+        *others.entry(violation.invariant).or_insert(0) += 1;
+    }
+    panic!("{sabotage:?} does not break `{invariant}` in {SEARCHED} seeds, but {others:?}");
 }
 
 #[test]
 fn receipts_settled_at_once_are_found() {
-    assert_eq!(found(Sabotage::SettledAtOnce).1, Invariant::NoSettlementBeforeEffect);
+    breaks(Sabotage::SettledAtOnce, Invariant::NoSettlementBeforeEffect);
 }
 
 #[test]
 fn a_pretended_sync_is_found() {
-    let (seed, invariant) = found(Sabotage::PretendedSync);
-    let loss = [Invariant::NoSettlementBeforeEffect, Invariant::Conservation, Invariant::OneReleaseOneRequest];
-    assert!(loss.contains(&invariant), "seed {seed}: {invariant}");
+    breaks(Sabotage::PretendedSync, Invariant::NoSettlementBeforeEffect);
 }
 
 #[test]
 fn hits_that_a_restart_forgets_are_found() {
-    assert_eq!(found(Sabotage::ForgottenHits).1, Invariant::Law);
+    breaks(Sabotage::ForgottenHits, Invariant::Law);
 }
 
 #[test]
 fn lost_leases_that_nobody_notices_are_found() {
-    assert_eq!(found(Sabotage::LostIsDone).1, Invariant::NothingWaitsForEver);
+    breaks(Sabotage::LostIsDone, Invariant::NothingWaitsForEver);
 }
 
 #[test]
 fn a_feed_that_is_not_cut_back_is_found() {
-    assert_eq!(found(Sabotage::UncutFeed).1, Invariant::SinksAreAFunctionOfTheItems);
+    breaks(Sabotage::UncutFeed, Invariant::SinksAreAFunctionOfTheItems);
 }
 
 #[test]
 fn second_copies_that_are_fetched_are_found() {
-    assert_eq!(found(Sabotage::UnclaimedCopy).1, Invariant::OneReleaseOneRequest);
+    breaks(Sabotage::UnclaimedCopy, Invariant::OneReleaseOneRequest);
 }

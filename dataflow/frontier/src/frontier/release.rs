@@ -345,7 +345,10 @@ impl Frontier {
         out: &mut Out,
     ) -> weir_model::ReleaseId {
         let config = &self.config;
-        let (not_before, mut not_after) = (slot_opens, Tick::NEVER);
+        let not_before = slot_opens;
+        // Without a law, too, a request that nobody waits for any more is not sent: a copy that was under way for long must not
+        // meet a law that has become known meanwhile.
+        let mut not_after = not_before.max(now).after_us(config.margin_us + config.lease_grace_us);
         self.released += 1;
         let id = super::release_id(self.boot, self.released, domain.slot);
         if domain.throttle.is_limited() {
@@ -354,15 +357,16 @@ impl Frontier {
             record::put_release(&mut out.journal, domain.slot, domain.key, id, not_before, hit);
             lease.hit = Some(hit);
         }
-        lease.until = lease_until(not_before.max(now), lease.hit.is_some(), config);
+        let limited = lease.hit.is_some();
+        lease.until = lease_until(not_before.max(now), limited, config);
         self.lease_check = self.lease_check.min(lease.until);
         out.counters.job(lease.job).requests += 1;
         let release = Release { id, job: lease.job, not_before, not_after, request };
         self.leases.insert(id, lease);
-        if alone {
-            out.alone.push(release);
-        } else {
-            out.releases.push(release);
+        match (alone, limited) {
+            (true, _) => out.alone.push(release),
+            (false, true) => out.releases.push(release),
+            (false, false) => out.free.push(release),
         }
         id
     }

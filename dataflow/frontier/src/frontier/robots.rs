@@ -217,7 +217,11 @@ impl Frontier {
     fn learn(&mut self, domain: &mut Domain, key: u64, outcome: RobotsOutcome, now: Tick, out: &mut Out) {
         let url = domain.origin(key).expect("asked for by this domain").url.clone();
         record::put_robots(&mut out.journal, domain.slot, domain.key, &domain.name, &url, &outcome, now);
+        let was_limited = domain.throttle.is_limited();
         self.believe(domain, key, outcome, now);
+        if !was_limited && domain.throttle.is_limited() {
+            self.count_free_leases(domain, now, out);
+        }
         for line in &mut domain.lines {
             let job = self.jobs.known(line.job);
             let order = job.order();
@@ -229,6 +233,16 @@ impl Frontier {
             for parked in freed.into_iter().rev() {
                 line.queue.put_back(parked.addr, parked.priority, order);
             }
+        }
+    }
+
+    /// What is under way without a hit counts from now on: the domain has got a law.
+    fn count_free_leases(&mut self, domain: &mut Domain, now: Tick, out: &mut Out) {
+        let Some(index) = self.by_key.get(&domain.key) else { return };
+        for (id, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.domain == *index && lease.hit.is_none()) {
+            domain.throttle.restore_hit(lease.until, *id);
+            lease.hit = Some(lease.until);
+            record::put_release(&mut out.journal, domain.slot, domain.key, *id, now, lease.until);
         }
     }
 

@@ -338,7 +338,7 @@ impl World {
     fn send(&mut self) {
         let mut releases = Vec::new();
         for out in &mut self.outs {
-            releases.extend(out.releases.drain(..).map(|release| (release, false)));
+            releases.extend(out.releases.drain(..).chain(out.free.drain(..)).map(|release| (release, false)));
             releases.extend(out.alone.drain(..).map(|release| (release, true)));
         }
         for (release, alone) in releases {

@@ -1,0 +1,74 @@
+//! A setting's value as it was written, and the types it may be read as.
+//!
+//! Decides what counts as a number, a truth, a duration or a number of bytes. Knows no setting. A value that does not fit is
+//! answered with what was expected, in words for a person.
+
+use std::time::Duration;
+use weir_frontier::policy::parse_duration;
+
+/// A value before its type is known: from TOML, or as typed on the command line.
+#[derive(Clone, Debug)]
+pub(super) enum Raw<'a> {
+    Toml(&'a toml::Value),
+    Text(&'a str),
+}
+
+impl Raw<'_> {
+    pub fn shown(&self) -> String {
+        match self {
+            Raw::Toml(value) => value.to_string(),
+            Raw::Text(text) => (*text).to_owned(),
+        }
+    }
+
+    pub fn integer(&self) -> Result<u64, &'static str> {
+        let number = match self {
+            Raw::Toml(toml::Value::Integer(number)) => u64::try_from(*number).ok(),
+            Raw::Toml(_) => None,
+            Raw::Text(text) => text.replace('_', "").parse().ok(),
+        };
+        number.ok_or("a whole number, 0 or greater")
+    }
+
+    pub fn truth(&self) -> Result<bool, &'static str> {
+        match self {
+            Raw::Toml(toml::Value::Boolean(truth)) => Ok(*truth),
+            Raw::Text("true" | "True" | "1") => Ok(true),
+            Raw::Text("false" | "False" | "0") => Ok(false),
+            _ => Err("true or false"),
+        }
+    }
+
+    pub fn text(&self) -> Result<String, &'static str> {
+        match self {
+            Raw::Toml(toml::Value::String(text)) => Ok(text.clone()),
+            Raw::Toml(_) => Err("a text"),
+            Raw::Text(text) => Ok((*text).to_owned()),
+        }
+    }
+
+    /// A duration with its unit; under a Scrapy name a bare number means seconds, as it does there.
+    pub fn duration(&self, scrapy: bool) -> Result<Duration, &'static str> {
+        let expected = "a duration with its unit, such as \"15s\" or \"2m\"";
+        if scrapy && let Ok(seconds) = self.shown().parse::<f64>() {
+            return Duration::try_from_secs_f64(seconds).map_err(|_| expected);
+        }
+        parse_duration(&self.text().map_err(|_| expected)?).map_err(|_| expected)
+    }
+
+    pub fn bytes(&self) -> Result<u64, &'static str> {
+        let expected = "a number of bytes, such as 1048576 or \"10MiB\"";
+        if let Ok(number) = self.integer() {
+            return Ok(number);
+        }
+        let text = self.text().map_err(|_| expected)?;
+        let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+        for (unit, factor) in units {
+            if let Some(number) = text.strip_suffix(unit) {
+                let number = number.trim().parse::<u64>().map_err(|_| expected)?;
+                return number.checked_mul(factor).ok_or(expected);
+            }
+        }
+        Err(expected)
+    }
+}
