@@ -3,10 +3,16 @@
 //!
 //! Invariants: what `sync` (bytes) and `sync_dir` (names) confirmed survives every crash; of the rest any part may survive.
 
+mod file;
+mod inode;
+mod world;
+
 use crate::disk::{Disk, DiskFile, OpenMode};
-use std::collections::BTreeMap;
+use file::SimFile;
+use inode::{Chance, Change, Inode};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use world::{NameChange, World};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,41 +33,6 @@ impl Fault {
             Fault::ReadOnly => libc::EROFS,
         })
     }
-}
-
-#[derive(Debug)]
-enum Change {
-    Write { offset: usize, bytes: Vec<u8> },
-    Truncate { len: usize },
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    now: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<Change>,
-}
-
-#[derive(Clone, Debug)]
-enum NameChange {
-    Set(String, usize),
-    Remove(String),
-    Rename(String, String, usize),
-}
-
-#[derive(Debug, Default)]
-struct World {
-    inodes: Vec<Inode>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    pending_names: Vec<NameChange>,
-    /// Changes (creations, writes, syncs, truncations, renames, removals) so far.
-    operations: u64,
-    power_cut_at: Option<u64>,
-    fault: Option<(u64, Fault, bool)>,
-    /// Rises with each crash: open files of before are dead.
-    epoch: u64,
-    dead: bool,
 }
 
 /// A simulated disk; clones are the same disk.
@@ -148,110 +119,6 @@ impl SimDisk {
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// splitmix64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.next().is_multiple_of(n)
-    }
-}
-
-impl Inode {
-    fn apply(data: &mut Vec<u8>, change: &Change) {
-        match change {
-            Change::Write { offset, bytes } => {
-                if data.len() < offset + bytes.len() {
-                    data.resize(offset + bytes.len(), 0);
-                }
-                data[*offset..offset + bytes.len()].copy_from_slice(bytes);
-            }
-            Change::Truncate { len } => data.resize(*len, 0),
-        }
-    }
-
-    fn change(&mut self, change: Change) {
-        Self::apply(&mut self.now, &change);
-        self.pending.push(change);
-    }
-
-    fn lose_power(&mut self, chance: &mut Chance) {
-        let pending = std::mem::take(&mut self.pending);
-        let in_order = chance.one_in(2);
-        let survivors = chance.below(pending.len() + 1);
-        for (at, change) in pending.iter().enumerate() {
-            let whole = if in_order { at < survivors } else { chance.one_in(2) };
-            match change {
-                _ if whole => Self::apply(&mut self.durable, change),
-                // Torn: the front of it, or sectors of it, the others as zeros or as they were.
-                Change::Write { offset, bytes } if at == survivors || !in_order => {
-                    let sectors = chance.one_in(2);
-                    let front = chance.below(bytes.len() + 1);
-                    for (index, sector) in bytes.chunks(512).enumerate() {
-                        let start = index * 512;
-                        let keep = if sectors {
-                            if chance.one_in(2) { sector.len() } else { 0 }
-                        } else {
-                            front.saturating_sub(start).min(sector.len())
-                        };
-                        if keep > 0 {
-                            let part = Change::Write { offset: offset + start, bytes: sector[..keep].to_vec() };
-                            Self::apply(&mut self.durable, &part);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.now = self.durable.clone();
-    }
-}
-
-impl World {
-    /// Counts a change; says how it fails.
-    fn step(&mut self) -> Result<Option<Fault>, io::Error> {
-        self.alive()?;
-        self.operations += 1;
-        if self.power_cut_at == Some(self.operations) {
-            self.dead = true;
-            self.alive()?;
-        }
-        let now = self.operations;
-        Ok(self.fault.and_then(|(at, fault, for_good)| (now == at || (for_good && now > at)).then_some(fault)))
-    }
-
-    fn alive(&self) -> io::Result<()> {
-        if self.dead { Err(io::Error::other("the power is off")) } else { Ok(()) }
-    }
-
-    fn apply_durably(&mut self, change: NameChange) {
-        match change {
-            NameChange::Set(name, inode) => {
-                self.durable_names.insert(name, inode);
-            }
-            NameChange::Remove(name) => {
-                self.durable_names.remove(&name);
-            }
-            NameChange::Rename(from, to, inode) => {
-                self.durable_names.remove(&from);
-                self.durable_names.insert(to, inode);
-            }
-        }
     }
 }
 
@@ -342,82 +209,5 @@ impl Disk for SimDisk {
             world.apply_durably(change);
         }
         Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct SimFile {
-    disk: SimDisk,
-    inode: usize,
-    epoch: u64,
-    writable: bool,
-}
-
-impl SimFile {
-    fn world(&self) -> io::Result<MutexGuard<'_, World>> {
-        let world = self.disk.world();
-        world.alive()?;
-        if world.epoch == self.epoch { Ok(world) } else { Err(io::Error::other("this file was open before a crash")) }
-    }
-
-    /// Counts a change; gives the world, the inode, and how it fails.
-    fn step(&self) -> io::Result<(MutexGuard<'_, World>, Option<Fault>)> {
-        assert!(self.writable, "a file open for reading is not changed");
-        let mut world = self.world()?;
-        let fault = world.step()?;
-        Ok((world, fault))
-    }
-}
-
-impl DiskFile for SimFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.world()?.inodes[self.inode].now.len() as u64)
-    }
-
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let world = self.world()?;
-        let data = &world.inodes[self.inode].now;
-        let from = usize::try_from(offset).map_or(data.len(), |offset| offset.min(data.len()));
-        let count = into.len().min(data.len() - from);
-        into[..count].copy_from_slice(&data[from..from + count]);
-        Ok(count)
-    }
-
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let (mut world, fault) = self.step()?;
-        let kept = match fault {
-            None => bytes,
-            Some(Fault::DiskFull) => &bytes[..bytes.len() / 2],
-            Some(_) => &[],
-        };
-        if !kept.is_empty() {
-            world.inodes[self.inode].change(Change::Write { offset: offset as usize, bytes: kept.to_vec() });
-        }
-        fault.map_or(Ok(()), |fault| Err(fault.error()))
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let (mut world, fault) = self.step()?;
-        let inode = &mut world.inodes[self.inode];
-        if let Some(fault) = fault {
-            inode.pending.clear();
-            return Err(fault.error());
-        }
-        for change in std::mem::take(&mut inode.pending) {
-            Inode::apply(&mut inode.durable, &change);
-        }
-        Ok(())
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        let (mut world, fault) = self.step()?;
-        match fault {
-            // A full disk can still give space back.
-            None | Some(Fault::DiskFull) => {
-                world.inodes[self.inode].change(Change::Truncate { len: len as usize });
-                Ok(())
-            }
-            Some(fault) => Err(fault.error()),
-        }
     }
 }
