@@ -1,0 +1,1 @@
+//! the Redis sink and the geocode cache.
