@@ -221,8 +221,10 @@ mod tests {
 
         #[test]
         fn case_does_not_matter(address in address(), words in "[A-Za-z0-9ÀÉßſŉǅΣςŸŴ가北３Ａ\u{1f80} ,]{0,24}") {
-            // Unicode defines caseless equality on decomposed text.
-            let apart = DecomposingNormalizer::new_nfd().normalize(&address).into_owned();
+            // Unicode defines caseless equality on decomposed text, in which nothing invisible keeps marks from their order.
+            let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+            let visible: String = address.chars().filter(|c| !ignorable.contains(*c)).collect();
+            let apart = DecomposingNormalizer::new_nfd().normalize(&visible).into_owned();
             prop_assert_eq!(normal(&CaseMapper::new().fold_string(&apart)), normal(&address));
             prop_assert_eq!(normal(&words.to_uppercase()), normal(&words));
         }
@@ -257,12 +259,14 @@ mod tests {
             let nfkd = |text: &str| DecomposingNormalizer::new_nfkd().normalize(text).into_owned();
             let fold = |text: &str| CaseMapper::new().fold_string(text).into_owned();
             let bare = |text: &str| -> String {
-                let folded = nfkd(&fold(&nfkc(&fold(&nfkd(text)))));
-                let mut kept: Vec<char> = folded
+                let visible: String = text.chars().filter(|c| !ignorable.contains(*c)).collect();
+                let folded = nfkc(&fold(&nfkd(&fold(&nfkd(&visible)))));
+                let kept: String = folded
                     .chars()
                     .filter(|c| matters(CodePointMapData::<GeneralCategory>::new().get(*c)) && !ignorable.contains(*c))
                     .collect();
                 // Marks may be ordered anew when what stood between them is gone.
+                let mut kept: Vec<char> = nfkd(&kept).chars().collect();
                 kept.sort_unstable();
                 kept.into_iter().collect()
             };

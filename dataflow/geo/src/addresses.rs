@@ -237,6 +237,8 @@ impl Addresses {
                 let kept = Kept::of(&entry);
                 let expires = tick_of(entry.expires());
                 self.memory.put(address.clone(), Memo { kept: kept.clone(), expires, earlier: true, unsaved: false });
+                // So that neither a restart nor the loss of that cache costs a call.
+                out.records.push(Record::Learned { address: address.clone(), entry });
                 self.answer_all(address, &answer_of(&kept), true, out);
             }
             None => self.ask_next(address, 0, out),

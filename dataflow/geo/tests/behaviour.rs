@@ -246,6 +246,9 @@ fn after_a_crash_only_calls_in_flight_are_repeated() {
     let (done, calls) = (world.items.values().filter(|item| item.is_done).count(), world.total_calls());
     assert!(done > 50 && calls < 200);
     world.crash(1, 50_000);
+    for n in 0..200 {
+        world.want(&format!("STREET {n}"));
+    }
     world.settle();
     let repeated = world.total_calls() - 200;
     assert!(repeated <= 16 + 2, "{repeated} repeated with 16 in flight at most, and those of one group");

@@ -172,7 +172,7 @@ impl World {
     }
 
     fn ask(&mut self, waiter: u64) {
-        let item = self.items.get_mut(&waiter).unwrap();
+        let item = self.items.get_mut(&waiter).expect("a known item");
         (item.asked_at, item.answer) = (self.now, None);
         let (job, written) = (item.job, item.address.clone());
         let address = normalise(&written);
@@ -211,7 +211,7 @@ impl World {
         self.notices.extend(out.notices.into_iter().map(|notice| notice.text));
         let mut answers = Vec::new();
         for (waiter, answer) in out.answers {
-            let item = self.items.get_mut(&waiter.0).unwrap();
+            let item = self.items.get_mut(&waiter.0).expect("a known item");
             assert!(item.answer.is_none(), "an item is answered once");
             assert!(self.now <= item.asked_at + self.config.give_up_us, "nobody waits longer than the bound");
             item.answer = Some(answer);
@@ -287,7 +287,14 @@ impl World {
                     self.journal.push(bytes);
                 }
                 for waiter in answers {
-                    self.items.get_mut(&waiter).unwrap().is_done = true;
+                    let item = self.items.get_mut(&waiter).expect("a known item");
+                    item.is_done = true;
+                    // Whoever was told, durably, that it is there or not need not ask again, crash or not.
+                    let expires = match &item.answer {
+                        Some(Answer::Found(place)) => place.expires.map_or(u64::MAX, |expires| expires.0 * 1_000),
+                        _ => continue,
+                    };
+                    self.known.insert(normalise(&item.address).as_str().to_owned(), expires);
                 }
                 for call in calls {
                     // The driver may be late; within the slot it sends, after it it does not.
@@ -390,7 +397,7 @@ impl World {
                 parts.push(part.to_vec());
                 Ok(())
             };
-            worker.snapshot(write).unwrap();
+            worker.snapshot(write).expect("vectors take all");
         }
         // What is not synced yet is in the snapshot and comes again in the journal; so does the outbox of a real stage.
         self.snapshot = parts;
@@ -405,10 +412,10 @@ impl World {
         self.start(workers);
         for worker in &mut self.workers {
             for part in &self.snapshot {
-                worker.restore(part).unwrap();
+                worker.restore(part).expect("a part it wrote");
             }
             for record in &self.journal {
-                worker.replay(&Record::decode(record).unwrap());
+                worker.replay(&Record::decode(record).expect("a record it wrote"));
             }
             worker.finish_replay(Tick(self.now), &mut self.out);
         }
@@ -446,7 +453,7 @@ impl World {
 }
 
 fn address_of(call: &Call) -> NormalisedAddress {
-    let url = url::Url::parse(&call.request.url).unwrap();
-    let asked = url.query_pairs().find(|(name, _)| name == "address").unwrap().1.into_owned();
+    let url = url::Url::parse(&call.request.url).expect("a URL");
+    let asked = url.query_pairs().find(|(name, _)| name == "address").expect("an address").1.into_owned();
     normalise(&asked)
 }
