@@ -12,61 +12,13 @@
 
 use crate::figures::JobFigures;
 use crate::group::{Group, Held};
+use crate::io::{Action, EngineConfig, Input};
 use crate::jobs::JobRun;
 use crate::record;
 use std::collections::{BTreeMap, VecDeque};
-use weir_frontier::{Addr, Counters, LogLine, Offer, OfferSource};
-use weir_model::{
-    ExtractionNote, FetchMessage, JobId, LinkBatch, MessageId, Outcome, ReceiptId, Release, Report, SinkId, Tick,
-};
-use weir_stage::{Event, ItemCounts, JobLive, LaneBytes, OutboxId, OutboxItem, SinkVerdict, Stage, Step};
-
-/// Bounds of an engine. Each is a limit on something in flight.
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Requests under way, all domains together.
-    pub concurrency: usize,
-    /// Releases packed into one fetch message.
-    pub message_releases_max: usize,
-    /// A group closes at this age.
-    pub group_us: u64,
-    /// A group closes when it holds this many bytes, whatever its age.
-    pub group_bytes_max: usize,
-    /// A group closes when this many events went into it.
-    pub group_events_max: usize,
-    /// Nothing is released while items waiting for sinks hold more than this.
-    pub outbox_bytes_max: usize,
-    /// Start URLs are offered when fewer URLs than this are queued.
-    pub start_low_water: u64,
-    /// Start URLs offered in one step.
-    pub start_batch: usize,
-    /// Events applied in one step.
-    pub step_events_max: usize,
-    /// The driver's own lane of the journal.
-    pub lane: u16,
-    /// Part of message ids: they differ from those of every other start.
-    pub boot: u32,
-}
-
-impl EngineConfig {
-    /// The defaults of `weir crawl`.
-    #[must_use]
-    pub fn new(lane: u16, boot: u32) -> Self {
-        EngineConfig {
-            concurrency: 100,
-            message_releases_max: 32,
-            group_us: 20_000,
-            group_bytes_max: 4 << 20,
-            group_events_max: 10_000,
-            outbox_bytes_max: 64 << 20,
-            start_low_water: 20_000,
-            start_batch: 2_000,
-            step_events_max: 4_096,
-            lane,
-            boot,
-        }
-    }
-}
+use weir_frontier::{LogLine, Offer, OfferSource};
+use weir_model::{FetchMessage, JobId, LinkBatch, MessageId, Release, SinkId, Tick};
+use weir_stage::{Event, JobLive, LaneBytes, Stage, Step};
 
 /// How long the stage sleeps when requests are due but nothing may be released; a report wakes it before.
 const FULL_PAUSE_US: u64 = 100_000;
@@ -75,61 +27,6 @@ const LOAD_PAUSE_US: u64 = 1_000;
 
 /// Start URLs in one offer.
 const OFFER_URLS: usize = 256;
-
-/// What happened outside.
-#[derive(Debug)]
-pub enum Input {
-    /// A message of reports was received.
-    Reports {
-        /// To be settled when everything in it is durable.
-        receipt: ReceiptId,
-        /// The reports.
-        reports: Vec<Report>,
-    },
-    /// A sink has settled items.
-    Written {
-        /// Which sink.
-        sink: SinkId,
-        /// Each item's fate.
-        outcomes: Vec<(OutboxId, SinkVerdict)>,
-        /// Where the sink stands now (a feed's committed length); kept in the journal.
-        mark: Option<Vec<u8>>,
-    },
-    /// A body was read back.
-    Loaded {
-        /// The worker that asked.
-        worker: usize,
-        /// Its address.
-        addr: Addr,
-        /// The record.
-        record: Vec<u8>,
-    },
-    /// The group with this number is durable.
-    Synced {
-        /// As in `Action::Append`.
-        group: u64,
-    },
-}
-
-/// What is to be done outside.
-#[derive(Debug)]
-pub enum Action {
-    /// Append to the journal as one group, make it durable, answer `Synced`.
-    Append {
-        /// Number of the group, from 1.
-        group: u64,
-        /// Its parts.
-        parts: Vec<LaneBytes>,
-    },
-    /// Hand to a fetch-parse function.
-    Dispatch(FetchMessage),
-    /// Read back, answer `Loaded`.
-    Load(Vec<(usize, Addr)>),
-    /// Write to the sinks that each names, answer `Written`.
-    Write(Vec<OutboxItem>),
-    /// Delete from the queue.
-    Settle(Vec<ReceiptId>),
-}
 
 /// The engine.
 pub struct Engine {
@@ -296,7 +193,7 @@ impl Engine {
         }
     }
 
-    fn write_own(&mut self, now: Tick, record: &record::Record) {
+    pub(crate) fn write_own(&mut self, now: Tick, record: &record::Record) {
         let mut bytes = Vec::new();
         record::framed(&mut bytes, record);
         let offset = self.lane_written;
@@ -304,7 +201,7 @@ impl Engine {
         self.group.add(now, LaneBytes { lane: self.config.lane, offset, bytes });
     }
 
-    fn apply(&mut self, now: Tick, step: Step, events: usize) {
+    pub(crate) fn apply(&mut self, now: Tick, step: Step, events: usize) {
         self.group.events += events;
         for part in step.journal {
             self.group.add(now, part);
@@ -329,39 +226,6 @@ impl Engine {
         self.outbox_bytes = step.outbox_bytes;
         self.next_wake = step.next_wake;
         self.apply_stop_rules(now);
-    }
-
-    fn count(&mut self, urls: &Counters, items: &BTreeMap<JobId, ItemCounts>) {
-        self.redelivered += urls.redelivered;
-        for (job, counts) in urls.iter() {
-            self.figures.entry(job).or_default().urls.add(counts);
-        }
-        for (job, counts) in items {
-            self.figures.entry(*job).or_default().items.add(counts);
-        }
-    }
-
-    /// Adds up the remarks of a step, so that the journal gets one record a counter and step.
-    fn keep_notes(&mut self, now: Tick, notes: &[(JobId, ExtractionNote)]) {
-        let mut sums: BTreeMap<(JobId, &str), (u64, &str)> = BTreeMap::new();
-        for (job, note) in notes {
-            sums.entry((*job, &note.counter)).or_insert((0, &note.example)).0 += u64::from(note.count);
-        }
-        for ((job, counter), (count, example)) in sums {
-            self.note(job, counter, count, example);
-            let (counter, example) = (counter.to_owned(), example.to_owned());
-            self.write_own(now, &record::Record::Note { job, counter, count, example });
-        }
-    }
-
-    pub(crate) fn note(&mut self, job: JobId, counter: &str, count: u64, example: &str) {
-        let notes = &mut self.figures.entry(job).or_default().notes;
-        match notes.get_mut(counter) {
-            Some(entry) => entry.0 += count,
-            None => {
-                notes.insert(counter.to_owned(), (count, example.to_owned()));
-            }
-        }
     }
 
     /// Packs releases into messages.
@@ -431,105 +295,5 @@ impl Engine {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.group.is_empty() && self.under_way.is_none() && self.inputs.is_empty()
-    }
-
-    // ---- the end --------------------------------------------------------------------------------------------------
-
-    fn apply_stop_rules(&mut self, now: Tick) {
-        for (job, run) in &mut self.jobs {
-            if run.stopping.is_some() || run.ended.is_some() {
-                continue;
-            }
-            let figures = self.figures.entry(*job).or_default();
-            run.stopping = run.stops.iter().find_map(|rule| rule.applies(figures, run.started_at, now));
-        }
-    }
-
-    /// Stops a job: nothing more is released, what is under way is finished.
-    pub fn stop(&mut self, job: JobId, outcome: Outcome) {
-        if let Some(run) = self.jobs.get_mut(&job)
-            && run.ended.is_none()
-        {
-            run.stopping.get_or_insert(outcome);
-        }
-    }
-
-    /// The outcome of a job that has nothing left to do, once: all URLs have a verdict, or it was stopped and what was under
-    /// way is finished. The caller then calls `end_job`.
-    #[must_use]
-    pub fn is_over(&self, job: JobId) -> Option<Outcome> {
-        let run = self.jobs.get(&job)?;
-        if run.ended.is_some() || !self.inputs.is_empty() {
-            return None;
-        }
-        let live = self.live.get(&job).copied().unwrap_or_default();
-        if let Some(outcome) = run.stopping {
-            let busy = self.in_flight > 0 || live.pages > 0 || self.under_way.is_some() || !self.group.is_empty();
-            return (!busy).then_some(outcome);
-        }
-        let done = run.start_next >= run.start_count && live.total() == 0 && self.in_flight == 0 && self.recovered;
-        (done && self.next_wake > Tick(0)).then_some(Outcome::Finished)
-    }
-
-    /// Ends a job in the journal. A `Shutdown` leaves it unfinished: the same command goes on with it.
-    pub fn end_job(&mut self, now: Tick, job: JobId, outcome: Outcome) {
-        if outcome != Outcome::Shutdown {
-            self.stage.close_job(job, outcome != Outcome::Finished);
-            self.write_own(now, &record::Record::JobEnd { job, outcome });
-            let step = self.stage.step(now, Vec::new(), 0);
-            self.apply(now, step, 0);
-        }
-        if let Some(run) = self.jobs.get_mut(&job) {
-            run.ended = Some(outcome);
-        }
-    }
-
-    /// Gives a job of an earlier run up: its queue is abandoned.
-    pub fn give_up(&mut self, now: Tick, job: JobId) {
-        self.stage.close_job(job, true);
-        self.write_own(now, &record::Record::JobEnd { job, outcome: Outcome::Cancelled });
-    }
-
-    // ---- figures --------------------------------------------------------------------------------------------------
-
-    /// Figures of a job, of all its runs.
-    #[must_use]
-    pub fn figures(&self, job: JobId) -> JobFigures {
-        self.figures.get(&job).cloned().unwrap_or_default()
-    }
-
-    /// What is alive of a job.
-    #[must_use]
-    pub fn live(&self, job: JobId) -> JobLive {
-        self.live.get(&job).copied().unwrap_or_default()
-    }
-
-    /// Requests under way.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    /// Bytes of items that wait for sinks.
-    #[must_use]
-    pub fn outbox_bytes(&self) -> usize {
-        self.outbox_bytes
-    }
-
-    /// Reports for a release that was settled before.
-    #[must_use]
-    pub fn redelivered(&self) -> u64 {
-        self.redelivered
-    }
-
-    /// How a job was ended in the journal, if it was.
-    #[must_use]
-    pub fn ended(&self, job: JobId) -> Option<Outcome> {
-        self.jobs.get(&job).and_then(|run| run.ended)
-    }
-
-    /// The crawl log since the last call.
-    pub fn take_log(&mut self) -> Vec<LogLine> {
-        std::mem::take(&mut self.log)
     }
 }

@@ -118,7 +118,8 @@ fn serve(parts: FetchParts, mut inbox: UnboundedReceiver<FetchMessage>, driver: 
     local.block_on(&runtime, async move {
         let fetcher = Fetcher::new(parts.settings, parts.guard, parts.budget, parts.clock);
         let source = OneSpider { job: parts.job, spider: parts.spider };
-        let handler = Rc::new(Handler::new(fetcher, Box::new(source), parts.server));
+        let handler = Handler::new(fetcher, Box::new(source), parts.server).with_hash_seed(hash_seed());
+        let handler = Rc::new(handler);
         let outbox = Rc::new(Outbox { reports: RefCell::default(), ready: Notify::new() });
         tokio::task::spawn_local(send_reports(Rc::clone(&outbox), driver));
         while let Some(message) = inbox.recv().await {
@@ -138,4 +139,11 @@ async fn send_reports(outbox: Rc<Outbox>, driver: Sender<ToDriver>) {
             return;
         }
     }
+}
+
+/// Chance from the operating system, as the standard library draws it for its own tables.
+#[allow(clippy::disallowed_methods, reason = "a seed that nobody outside can know is the purpose")]
+fn hash_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
 }

@@ -5,25 +5,31 @@
 
 mod clock;
 mod crawl;
+mod ending;
 mod engine;
 mod error;
 mod fetchers;
 pub mod fetching;
 mod figures;
 mod group;
+mod io;
 mod jobs;
 mod journal;
 mod opening;
 mod record;
 mod recover;
+mod report;
 mod settings;
 mod sinks;
 mod state;
+mod telling;
 
 pub use clock::SystemClock;
-pub use crawl::{CrawlOptions, CrawlReport, Observer, Progress, crawl, notes};
-pub use engine::{Action, Engine, EngineConfig, Input};
+pub use crawl::{crawl, notes};
+pub use engine::Engine;
 pub use error::CrawlError;
 pub use figures::JobFigures;
+pub use io::{Action, EngineConfig, Input};
 pub use jobs::{JobRun, StartSource, StopRule};
+pub use report::{CrawlOptions, CrawlReport, Observer, Progress};
 pub use settings::{LogLevel, Order, Profile, SettingError, Settings};

@@ -1,10 +1,11 @@
 //! How a crawl is put together before its loop begins: engine recovered from the state, job, sinks, fetch parts.
 
-use crate::crawl::CrawlOptions;
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::fetchers::FetchParts;
+use crate::io::EngineConfig;
 use crate::jobs::{JobRun, StartSource, StopRule};
+use crate::report::CrawlOptions;
 use crate::settings::{Order, Settings};
 use crate::state::{Chosen, Document, State};
 use std::sync::Arc;

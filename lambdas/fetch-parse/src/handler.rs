@@ -34,6 +34,7 @@ pub struct Handler {
     fetcher: Fetcher,
     spiders: Box<dyn SpiderSource>,
     server: String,
+    limits: ExtractLimits,
     extraction: RefCell<(Extractor, Extraction)>,
 }
 
@@ -41,8 +42,18 @@ impl Handler {
     /// A handler; `server` is this machine's name (`value = "server"`).
     #[must_use]
     pub fn new(fetcher: Fetcher, spiders: Box<dyn SpiderSource>, server: String) -> Handler {
-        let extraction = RefCell::new((Extractor::new(ExtractLimits::default()), Extraction::default()));
-        Handler { fetcher, spiders, server, extraction }
+        let limits = ExtractLimits::default();
+        let extraction = RefCell::new((Extractor::new(limits), Extraction::default()));
+        Handler { fetcher, spiders, server, limits, extraction }
+    }
+
+    /// Seeds the tables that pages fill with names of their own choice: drawn once a process, so that nobody can prepare a page whose
+    /// names collide.
+    #[must_use]
+    pub fn with_hash_seed(mut self, seed: u64) -> Handler {
+        self.limits.tree.hash_seed = seed;
+        self.extraction = RefCell::new((Extractor::new(self.limits), Extraction::default()));
+        self
     }
 
     /// Makes the requests of a message and reports each. Returns when all are reported.
@@ -158,7 +169,7 @@ impl Handler {
             Ok(Err(error)) => unreadable(error.to_string()),
             Err(_) => {
                 // Its memory may be half written: a fresh one takes its place.
-                *extractor = Extractor::new(ExtractLimits::default());
+                *extractor = Extractor::new(self.limits);
                 *extraction = Extraction::default();
                 unreadable("the parser panicked on this page: please report it with the page".to_owned())
             }

@@ -1,0 +1,63 @@
+//! How a job ends: stop rules, a stop from outside, nothing left to do, given up. A job is over only when everything that
+//! was stepped of it is durable.
+
+use crate::engine::Engine;
+use crate::record;
+use weir_model::{JobId, Outcome, Tick};
+
+impl Engine {
+    pub(crate) fn apply_stop_rules(&mut self, now: Tick) {
+        for (job, run) in &mut self.jobs {
+            if run.stopping.is_some() || run.ended.is_some() {
+                continue;
+            }
+            let figures = self.figures.entry(*job).or_default();
+            run.stopping = run.stops.iter().find_map(|rule| rule.applies(figures, run.started_at, now));
+        }
+    }
+
+    /// Stops a job: nothing more is released, what is under way is finished.
+    pub fn stop(&mut self, job: JobId, outcome: Outcome) {
+        if let Some(run) = self.jobs.get_mut(&job)
+            && run.ended.is_none()
+        {
+            run.stopping.get_or_insert(outcome);
+        }
+    }
+
+    /// The outcome of a job that has nothing left to do, once: all URLs have a verdict, or it was stopped and what was under
+    /// way is finished. The caller then calls `end_job`.
+    #[must_use]
+    pub fn is_over(&self, job: JobId) -> Option<Outcome> {
+        let run = self.jobs.get(&job)?;
+        if run.ended.is_some() || !self.inputs.is_empty() {
+            return None;
+        }
+        let live = self.live.get(&job).copied().unwrap_or_default();
+        if let Some(outcome) = run.stopping {
+            let busy = self.in_flight > 0 || live.pages > 0 || self.under_way.is_some() || !self.group.is_empty();
+            return (!busy).then_some(outcome);
+        }
+        let done = run.start_next >= run.start_count && live.total() == 0 && self.in_flight == 0 && self.recovered;
+        (done && self.next_wake > Tick(0)).then_some(Outcome::Finished)
+    }
+
+    /// Ends a job in the journal. A `Shutdown` leaves it unfinished: the same command goes on with it.
+    pub fn end_job(&mut self, now: Tick, job: JobId, outcome: Outcome) {
+        if outcome != Outcome::Shutdown {
+            self.stage.close_job(job, outcome != Outcome::Finished);
+            self.write_own(now, &record::Record::JobEnd { job, outcome });
+            let step = self.stage.step(now, Vec::new(), 0);
+            self.apply(now, step, 0);
+        }
+        if let Some(run) = self.jobs.get_mut(&job) {
+            run.ended = Some(outcome);
+        }
+    }
+
+    /// Gives a job of an earlier run up: its queue is abandoned.
+    pub fn give_up(&mut self, now: Tick, job: JobId) {
+        self.stage.close_job(job, true);
+        self.write_own(now, &record::Record::JobEnd { job, outcome: Outcome::Cancelled });
+    }
+}

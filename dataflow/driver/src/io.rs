@@ -1,0 +1,107 @@
+//! What goes into the engine and what comes out: bounds, inputs, actions. Only values.
+
+use weir_frontier::Addr;
+use weir_model::{FetchMessage, ReceiptId, Report, SinkId};
+use weir_stage::{LaneBytes, OutboxId, OutboxItem, SinkVerdict};
+
+/// Bounds of an engine. Each is a limit on something in flight.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Requests under way, all domains together.
+    pub concurrency: usize,
+    /// Releases packed into one fetch message.
+    pub message_releases_max: usize,
+    /// A group closes at this age.
+    pub group_us: u64,
+    /// A group closes when it holds this many bytes, whatever its age.
+    pub group_bytes_max: usize,
+    /// A group closes when this many events went into it.
+    pub group_events_max: usize,
+    /// Nothing is released while items waiting for sinks hold more than this.
+    pub outbox_bytes_max: usize,
+    /// Start URLs are offered when fewer URLs than this are queued.
+    pub start_low_water: u64,
+    /// Start URLs offered in one step.
+    pub start_batch: usize,
+    /// Events applied in one step.
+    pub step_events_max: usize,
+    /// The driver's own lane of the journal.
+    pub lane: u16,
+    /// Part of message ids: they differ from those of every other start.
+    pub boot: u32,
+}
+
+impl EngineConfig {
+    /// The defaults of `weir crawl`.
+    #[must_use]
+    pub fn new(lane: u16, boot: u32) -> Self {
+        EngineConfig {
+            concurrency: 100,
+            message_releases_max: 32,
+            group_us: 20_000,
+            group_bytes_max: 4 << 20,
+            group_events_max: 10_000,
+            outbox_bytes_max: 64 << 20,
+            start_low_water: 20_000,
+            start_batch: 2_000,
+            step_events_max: 4_096,
+            lane,
+            boot,
+        }
+    }
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A message of reports was received.
+    Reports {
+        /// To be settled when everything in it is durable.
+        receipt: ReceiptId,
+        /// The reports.
+        reports: Vec<Report>,
+    },
+    /// A sink has settled items.
+    Written {
+        /// Which sink.
+        sink: SinkId,
+        /// Each item's fate.
+        outcomes: Vec<(OutboxId, SinkVerdict)>,
+        /// Where the sink stands now (a feed's committed length); kept in the journal.
+        mark: Option<Vec<u8>>,
+    },
+    /// A body was read back.
+    Loaded {
+        /// The worker that asked.
+        worker: usize,
+        /// Its address.
+        addr: Addr,
+        /// The record.
+        record: Vec<u8>,
+    },
+    /// The group with this number is durable.
+    Synced {
+        /// As in `Action::Append`.
+        group: u64,
+    },
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Action {
+    /// Append to the journal as one group, make it durable, answer `Synced`.
+    Append {
+        /// Number of the group, from 1.
+        group: u64,
+        /// Its parts.
+        parts: Vec<LaneBytes>,
+    },
+    /// Hand to a fetch-parse function.
+    Dispatch(FetchMessage),
+    /// Read back, answer `Loaded`.
+    Load(Vec<(usize, Addr)>),
+    /// Write to the sinks that each names, answer `Written`.
+    Write(Vec<OutboxItem>),
+    /// Delete from the queue.
+    Settle(Vec<ReceiptId>),
+}

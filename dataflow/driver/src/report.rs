@@ -1,0 +1,80 @@
+//! What a crawl is asked for and what it tells: options, progress, report. Only values.
+
+use crate::figures::JobFigures;
+use crate::settings::Settings;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use weir_connector::Sink;
+use weir_frontier::LogLine;
+use weir_model::Outcome;
+use weir_spider::Spider;
+
+/// A crawl to run.
+pub struct CrawlOptions {
+    /// The spider.
+    pub spider: Arc<Spider>,
+    /// Settings.
+    pub settings: Settings,
+    /// Who may be asked how often.
+    pub laws: Arc<dyn weir_frontier::LawBook>,
+    /// The state directory.
+    pub state: PathBuf,
+    /// Where items go.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Stage workers.
+    pub workers: usize,
+    /// Gives up an unfinished job.
+    pub fresh: bool,
+    /// Set from outside: finish what is under way and stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a crawl goes.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Since this run began.
+    pub elapsed: Duration,
+    /// Answers.
+    pub pages: u64,
+    /// Items that left pages.
+    pub items: u64,
+    /// URLs that went wrong for good, and refused items.
+    pub errors: u64,
+    /// URLs in queues.
+    pub queued: u64,
+    /// Requests under way.
+    pub in_flight: u64,
+    /// Pages whose items are on their way to the sinks.
+    pub pending: u64,
+}
+
+/// How a crawl ended.
+#[derive(Clone, Debug)]
+pub struct CrawlReport {
+    /// The job's number in its state.
+    pub job: u64,
+    /// It went on where an earlier run stopped.
+    pub continued: bool,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// What made it fail.
+    pub failure: Option<String>,
+    /// Figures of the whole job.
+    pub figures: JobFigures,
+    /// Reports for releases that were settled before.
+    pub redelivered: u64,
+    /// How long this run took.
+    pub elapsed: Duration,
+}
+
+/// What a crawl tells while it runs.
+pub trait Observer {
+    /// About ten times a second.
+    fn progress(&mut self, progress: &Progress);
+    /// A line of the crawl log.
+    fn log(&mut self, line: &LogLine);
+    /// Something a person should know.
+    fn say(&mut self, text: &str);
+}
