@@ -12,7 +12,7 @@ fn provider(name: &str, hits: u32, parallel: usize) -> Provider {
     let url = Some("http://localhost:9312/maps/api/geocode/json".to_owned());
     let config =
         ProviderConfig { law, url, parallel_max: Some(parallel), ..ProviderConfig::new(name, ProviderKind::Google) };
-    Provider::new(config).unwrap()
+    Provider::new(config).expect("a right configuration")
 }
 
 fn simple(config: GeoConfig, behave: impl FnMut(&str) -> Reply + 'static) -> World {
@@ -105,8 +105,8 @@ fn an_unknown_address_is_believed_for_a_day() {
 #[test]
 fn providers_are_asked_in_turn() {
     let behave = |_: &mut world::Dice, provider: usize, address: &str, _| match (provider, address) {
-        (0, "broken") => Reply::Http(503, "<html>".to_owned(), None),
-        (0, _) | (1, "nowhere") => status("ZERO_RESULTS"),
+        (0, "broken" | "half broken") => Reply::Http(503, "<html>".to_owned(), None),
+        (0, _) | (1, "nowhere" | "half broken") => status("ZERO_RESULTS"),
         _ => ok(1.0, 2.0),
     };
     let providers = vec![provider("first", 50, 4), provider("second", 50, 4)];
@@ -114,13 +114,15 @@ fn providers_are_asked_in_turn() {
     let found = world.want("somewhere");
     let nowhere = world.want("nowhere");
     let broken = world.want("broken");
+    let half = world.want("half broken");
     world.settle();
     for item in [found, broken] {
         let Answer::Found(place) = world.answer(item) else { panic!("found") };
         assert_eq!(&*place.source, "second");
     }
     assert_eq!(world.answer(nowhere), &Answer::NotFound);
-    assert_eq!(world.counts.misses, 3, "a miss is an address, however many providers it takes");
+    assert_eq!(world.answer(half), &Answer::Unanswered(Unanswered::Failed), "the one that failed may know it");
+    assert_eq!(world.counts.misses, 4, "a miss is an address, however many providers it takes");
 }
 
 #[test]
@@ -164,6 +166,35 @@ fn a_provider_that_hangs_lets_items_go_and_they_can_be_asked_later() {
     let again: Vec<u64> = (0..40).map(|n| world.want(&format!("Street {n}"))).collect();
     world.settle();
     assert!(again.iter().all(|item| matches!(world.answer(*item), Answer::Found(_))));
+}
+
+#[test]
+fn a_call_that_nobody_waits_for_is_not_made_again() {
+    let config = GeoConfig { give_up_us: 3 * SECOND, ..GeoConfig::default() };
+    let mut world = simple(config, |_| Reply::Hang);
+    world.want("Street 1");
+    world.settle();
+    assert_eq!((world.total_calls(), world.counts.retries), (1, 0));
+}
+
+#[test]
+fn who_comes_while_a_given_up_call_is_under_way_waits_no_longer_than_others() {
+    let config = GeoConfig { give_up_us: 3 * SECOND, ..GeoConfig::default() };
+    let mut first = true;
+    let mut world = simple(config, move |_| match std::mem::take(&mut first) {
+        true => Reply::Hang,
+        false => ok(1.0, 2.0),
+    });
+    let early = world.want("Street 1");
+    world.run_for(5 * SECOND);
+    assert!(world.answer(early) == &Answer::Unanswered(Unanswered::TooLate));
+    let middle = world.want("Street 1");
+    world.run_for(4 * SECOND);
+    let late = world.want("Street 1");
+    world.settle();
+    assert_eq!(world.answer(middle), &Answer::Unanswered(Unanswered::TooLate));
+    assert!(matches!(world.answer(late), Answer::Found(_)), "a new call is made for who still waits");
+    assert_eq!(world.total_calls(), 2);
 }
 
 #[test]

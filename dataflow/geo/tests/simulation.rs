@@ -22,7 +22,7 @@ fn providers(dice: &mut Dice) -> Vec<Provider> {
                 keep_us: Some(60 * SECOND + dice.below(600 * SECOND)),
                 ..ProviderConfig::new(&format!("p{n}"), ProviderKind::Google)
             };
-            Provider::new(config).unwrap()
+            Provider::new(config).expect("a right configuration")
         })
         .collect()
 }
