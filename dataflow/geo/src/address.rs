@@ -69,7 +69,7 @@ pub fn normalise(address: &str) -> NormalisedAddress {
     }
     let mut text = round(address);
     for _ in 1..ROUNDS_MAX {
-        if text.is_ascii() {
+        if is_at_rest(&text) {
             break;
         }
         let again = round(&text);
@@ -81,12 +81,26 @@ pub fn normalise(address: &str) -> NormalisedAddress {
     NormalisedAddress(text.into())
 }
 
+/// Whether another round cannot change what a round has made. Below the combining marks nothing is left to fold, to decompose or,
+/// where something was taken out, to compose.
+fn is_at_rest(text: &str) -> bool {
+    text.chars().all(|c| c < '\u{300}')
+}
+
 fn ascii(address: &str) -> String {
     let mut out = String::with_capacity(address.len());
+    let mut is_apart = false;
     for byte in address.bytes() {
-        push(&mut out, byte.is_ascii_alphanumeric().then(|| byte.to_ascii_lowercase() as char));
+        if byte.is_ascii_alphanumeric() {
+            if is_apart && !out.is_empty() {
+                out.push(' ');
+            }
+            is_apart = false;
+            out.push(byte.to_ascii_lowercase() as char);
+        } else {
+            is_apart = true;
+        }
     }
-    out.truncate(out.trim_end().len());
     out
 }
 

@@ -1,69 +1,22 @@
-//! The owner of providers: which address is asked next, when, and how often.
-//!
-//! Decides by the providers' laws, one line a provider: first come, first served, retries after their pause. Knows no item and no
-//! cache. Invariants:
-//! - an address is in a line at most once, waiting or under way;
-//! - whatever is asked ends with exactly one `Told`, within a bounded number of calls, while the desk is told the time;
-//! - one address that always fails pauses itself, not the line; a line pauses when different calls fail in a row, when the provider
-//!   says how long to wait, or when it denies us.
+//! The line of one provider: who is asked next, what is under way, what a failure leads to. The desk's invariants are kept here.
 
+use super::Usage;
 use crate::address::NormalisedAddress;
 use crate::cache::{AddressMap, address_map};
 use crate::config::GeoConfig;
 use crate::entry::Place;
 use crate::law::Law;
-use crate::message::{Call, CallId, CallResult, Command, Notice, Out, ProviderVerdict, ToDesk, Told};
-use crate::provider::{PROVIDERS_MAX, Provider, Reading};
+use crate::message::{Call, CallId, CallResult, Command, Notice, Out, ProviderVerdict, Told};
+use crate::provider::{Provider, Reading};
 use crate::record::{Record, Returned};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_frontier::throttle::Arrival;
-use weir_model::wire::{Reader, WireError, put_fixed, put_u64};
 use weir_model::{JobId, Tick};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A slot that was missed costs no attempt, but so often in a row it means that the driver cannot send at all.
 const UNSENT_MAX: u32 = 100;
-
-/// What a provider was asked for, over all runs on this state: its cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Calls that were allowed to leave.
-    pub calls: u64,
-    /// Of these, never sent.
-    pub unsent: u64,
-    /// Answered with a place.
-    pub found: u64,
-    /// Answered with no place.
-    pub not_found: u64,
-    /// Refused for the rate.
-    pub over_limit: u64,
-    /// Failed, refused or denied.
-    pub failed: u64,
-}
-
-impl Usage {
-    fn add(&mut self, what: Returned) {
-        match what {
-            Returned::Unsent => self.unsent += 1,
-            Returned::Found => self.found += 1,
-            Returned::NotFound => self.not_found += 1,
-            Returned::OverLimit => self.over_limit += 1,
-            Returned::Failed => self.failed += 1,
-        }
-    }
-
-    fn fields(&mut self) -> [&mut u64; 6] {
-        [
-            &mut self.calls,
-            &mut self.unsent,
-            &mut self.found,
-            &mut self.not_found,
-            &mut self.over_limit,
-            &mut self.failed,
-        ]
-    }
-}
 
 #[derive(Debug)]
 struct Queued {
@@ -92,12 +45,12 @@ enum Spot {
 }
 
 #[derive(Debug)]
-struct Line {
+pub(super) struct Line {
     index: usize,
-    key: u64,
-    provider: Arc<Provider>,
+    pub key: u64,
+    pub provider: Arc<Provider>,
     config: Arc<GeoConfig>,
-    law: Law,
+    pub law: Law,
     spots: AddressMap<Spot>,
     ready: BTreeMap<u64, Queued>,
     later: BTreeMap<(Tick, u64), Queued>,
@@ -105,179 +58,48 @@ struct Line {
     losing: BTreeSet<(Tick, CallId)>,
     next_number: u64,
     next_call: u64,
-    held_until: Tick,
+    pub held_until: Tick,
     failures: u32,
     denials: u32,
     denied_until: Tick,
-    usage: Usage,
-}
-
-/// See the module.
-#[derive(Debug)]
-pub struct Desk {
-    /// By index of the provider; `None`: another worker's.
-    lines: Vec<Option<Line>>,
-}
-
-/// What a provider's records are found by, whatever its place in the configuration.
-fn key_of(provider: &Provider) -> u64 {
-    xxh3_64(provider.name().as_bytes())
-}
-
-impl Desk {
-    /// The desk of worker `worker` of `workers`: it owns the providers whose index modulo `workers` is its own. `boot` differs for
-    /// every start on one state, so ids never repeat.
-    ///
-    /// # Panics
-    /// With more than 16 providers.
-    #[must_use]
-    pub fn new(config: &Arc<GeoConfig>, providers: &[Arc<Provider>], worker: usize, workers: usize, boot: u32) -> Desk {
-        assert!(providers.len() <= PROVIDERS_MAX, "at most {PROVIDERS_MAX} providers");
-        let line = |(index, provider): (usize, &Arc<Provider>)| {
-            (index % workers == worker).then(|| Line {
-                index,
-                key: key_of(provider),
-                provider: Arc::clone(provider),
-                config: Arc::clone(config),
-                law: Law::new(provider.law(), config),
-                spots: address_map(config.hash_seed),
-                ready: BTreeMap::new(),
-                later: BTreeMap::new(),
-                flying: BTreeMap::new(),
-                losing: BTreeSet::new(),
-                next_number: 0,
-                next_call: u64::from(boot) << 26,
-                held_until: Tick(0),
-                failures: 0,
-                denials: 0,
-                denied_until: Tick(0),
-                usage: Usage::default(),
-            })
-        };
-        Desk { lines: providers.iter().enumerate().map(line).collect() }
-    }
-
-    fn line(&mut self, index: usize) -> Option<&mut Line> {
-        self.lines.get_mut(index).and_then(Option::as_mut)
-    }
-
-    fn owned(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().flatten()
-    }
-
-    /// An owner of addresses wants something.
-    pub fn take(&mut self, now: Tick, message: ToDesk, out: &mut Out) {
-        let Some(line) = self.line(message.provider()) else {
-            debug_assert!(false, "exchanged by provider");
-            return;
-        };
-        match message {
-            ToDesk::Ask { address, text, job, .. } => line.ask(now, address, text, job, out),
-            ToDesk::Drop { address, .. } => line.drop_address(&address, out),
-        }
-    }
-
-    /// A call has ended.
-    pub fn returned(&mut self, now: Tick, call: CallId, result: CallResult, out: &mut Out) {
-        match self.line(call.provider()) {
-            Some(line) => line.returned(now, call, result, out),
-            None => out.count(JobId::default()).late += 1,
-        }
-    }
-
-    /// Lets calls leave that are due; gives up those that are lost.
-    pub fn release_due(&mut self, now: Tick, out: &mut Out) {
-        for line in self.lines.iter_mut().flatten() {
-            line.release_due(now, out);
-        }
-    }
-
-    /// When something is due next if nothing happens.
-    #[must_use]
-    pub fn next_wake(&self) -> Tick {
-        self.owned().map(Line::next_wake).min().unwrap_or(Tick::NEVER)
-    }
-
-    /// Calls under way.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.owned().map(|line| line.flying.len()).sum()
-    }
-
-    /// What each provider was asked for, over all runs on this state.
-    pub fn usage(&self) -> impl Iterator<Item = (&Arc<str>, Usage)> {
-        self.owned().map(|line| (line.provider.name(), line.usage))
-    }
-
-    /// Applies a record; those of other owners, and of providers that are no longer configured, change nothing.
-    pub fn replay(&mut self, record: &Record) {
-        match record {
-            Record::Learned { .. } => {}
-            Record::Called { provider, call, not_before, hit } => {
-                if let Some(line) = self.lines.iter_mut().flatten().find(|line| line.key == *provider) {
-                    line.law.reserve_hit(*not_before, *call, *hit);
-                    line.usage.calls += 1;
-                }
-            }
-            Record::Returned { provider, call, hit, what, held_until } => {
-                if let Some(line) = self.lines.iter_mut().flatten().find(|line| line.key == *provider) {
-                    line.law.move_hit(*call, *hit);
-                    line.usage.add(*what);
-                    line.held_until = line.held_until.max(*held_until);
-                }
-            }
-        }
-    }
-
-    /// What a snapshot keeps: laws and use.
-    pub(crate) fn snapshot(&self, out: &mut Vec<u8>) {
-        put_u64(out, self.owned().count() as u64);
-        for line in self.owned() {
-            put_fixed(out, line.key);
-            put_u64(out, line.held_until.0);
-            let mut usage = line.usage;
-            usage.fields().into_iter().for_each(|field| put_u64(out, *field));
-            put_u64(out, line.law.past().len() as u64);
-            for (call, past) in line.law.past() {
-                put_fixed(out, call.0);
-                put_u64(out, past.not_before.0);
-                put_u64(out, past.hit.0);
-            }
-        }
-    }
-
-    /// Puts back what `snapshot` kept, of the providers that are owned here.
-    pub(crate) fn restore(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
-        for _ in 0..reader.u64()? {
-            let key = reader.fixed()?;
-            let mut line = self.lines.iter_mut().flatten().find(|line| line.key == key);
-            let held_until = Tick(reader.u64()?);
-            let mut usage = Usage::default();
-            for field in usage.fields() {
-                *field = reader.u64()?;
-            }
-            if let Some(line) = &mut line {
-                line.held_until = held_until;
-                line.usage = usage;
-            }
-            for _ in 0..reader.u64()? {
-                let (call, not_before, hit) = (CallId(reader.fixed()?), Tick(reader.u64()?), Tick(reader.u64()?));
-                if let Some(line) = &mut line {
-                    line.law.reserve_hit(not_before, call, hit);
-                }
-            }
-        }
-        Ok(())
-    }
+    pub usage: Usage,
 }
 
 impl Line {
+    pub fn new(index: usize, provider: &Arc<Provider>, config: &Arc<GeoConfig>, boot: u32) -> Line {
+        Line {
+            index,
+            // Its records are found by its name, whatever its place in the configuration.
+            key: xxh3_64(provider.name().as_bytes()),
+            provider: Arc::clone(provider),
+            config: Arc::clone(config),
+            law: Law::new(provider.law(), config),
+            spots: address_map(config.hash_seed),
+            ready: BTreeMap::new(),
+            later: BTreeMap::new(),
+            flying: BTreeMap::new(),
+            losing: BTreeSet::new(),
+            next_number: 0,
+            next_call: u64::from(boot) << 26,
+            held_until: Tick(0),
+            failures: 0,
+            denials: 0,
+            denied_until: Tick(0),
+            usage: Usage::default(),
+        }
+    }
+
     fn tell(&mut self, address: NormalisedAddress, verdict: ProviderVerdict, out: &mut Out) {
         self.spots.remove(&address);
         out.told.push(Told { provider: self.index, address, verdict });
     }
 
-    fn ask(&mut self, now: Tick, address: NormalisedAddress, text: Arc<str>, job: JobId, out: &mut Out) {
+    /// Calls under way.
+    pub fn in_flight(&self) -> usize {
+        self.flying.len()
+    }
+
+    pub fn ask(&mut self, now: Tick, address: NormalisedAddress, text: Arc<str>, job: JobId, out: &mut Out) {
         if let Some(spot) = self.spots.get(&address) {
             // Asked again before the answer to a drop was there.
             if let Spot::Flying(call) = *spot
@@ -297,7 +119,7 @@ impl Line {
         self.next_number += 1;
     }
 
-    fn drop_address(&mut self, address: &NormalisedAddress, out: &mut Out) {
+    pub fn drop_address(&mut self, address: &NormalisedAddress, out: &mut Out) {
         let queued = match self.spots.get(address) {
             Some(Spot::Ready(number)) => self.ready.remove(number),
             Some(Spot::Later(due, number)) => self.later.remove(&(*due, *number)),
@@ -314,7 +136,7 @@ impl Line {
         }
     }
 
-    fn returned(&mut self, now: Tick, call: CallId, result: CallResult, out: &mut Out) {
+    pub fn returned(&mut self, now: Tick, call: CallId, result: CallResult, out: &mut Out) {
         let Some(flight) = self.flying.remove(&call) else {
             out.count(JobId::default()).late += 1;
             return;
@@ -446,7 +268,7 @@ impl Line {
         }
     }
 
-    fn release_due(&mut self, now: Tick, out: &mut Out) {
+    pub fn release_due(&mut self, now: Tick, out: &mut Out) {
         while let Some((lost_at, call)) = self.losing.first().copied().filter(|(lost_at, _)| *lost_at <= now) {
             self.losing.remove(&(lost_at, call));
             // Its hit stays where it can have arrived at the latest.
@@ -493,7 +315,7 @@ impl Line {
         self.flying.insert(id, Flight { queued, number, lost_at, dropped: false });
     }
 
-    fn next_wake(&self) -> Tick {
+    pub fn next_wake(&self) -> Tick {
         let lost = self.losing.first().map_or(Tick::NEVER, |(at, _)| *at);
         let later = self.later.first_key_value().map_or(Tick::NEVER, |((due, _), _)| *due);
         let is_free = self.flying.len() < self.provider.parallel_max();

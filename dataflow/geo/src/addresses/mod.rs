@@ -6,6 +6,8 @@
 //! - every waiter is answered exactly once, at the latest `give_up_us` after it asked, while the owner is told the time;
 //! - waiters and remembered bytes are bounded.
 
+mod state;
+
 use crate::address::{NormalisedAddress, as_asked, normalise};
 use crate::cache::{AddressMap, Kept, Memo, Memory, address_map};
 use crate::config::GeoConfig;
@@ -15,13 +17,8 @@ use crate::gazetteer::Gazetteer;
 use crate::message::{Answer, CacheDown, Command, Out, ProviderVerdict, ToDesk, Told, Unanswered, Waiter};
 use crate::record::Record;
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 use std::sync::Arc;
-use weir_model::wire::{Reader, WireError, put_bytes};
 use weir_model::{JobId, Tick, UnixMs};
-
-/// Bytes of a part of a snapshot, about.
-const PART_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 struct Waiting {
@@ -381,58 +378,6 @@ impl Addresses {
     pub fn next_wake(&self) -> Tick {
         self.timers.first().map_or(Tick::NEVER, |(at, _)| *at)
     }
-
-    /// Applies a record; those of other owners change nothing.
-    pub fn replay(&mut self, record: &Record) {
-        if let Record::Learned { address, entry } = record {
-            self.remember(address, entry, true);
-        }
-    }
-
-    fn remember(&mut self, address: &NormalisedAddress, entry: &Entry, unsaved: bool) {
-        if self.owns(address) {
-            let unsaved = unsaved && self.config.outer_cache;
-            let expires = tick_of(entry.expires());
-            self.memory.put(address.clone(), Memo { kept: Kept::of(entry), expires, earlier: true, unsaved });
-        }
-    }
-
-    /// Ends a replay: what the outer cache may lack is offered to it.
-    pub fn finish_replay(&mut self, now: Tick, out: &mut Out) {
-        self.memory.expire(now);
-        for (address, memo) in self.memory.oldest_first().filter(|(_, memo)| memo.unsaved) {
-            if let Some(entry) = entry_of(memo) {
-                out.commands.push(put_command(now, address, &entry));
-            }
-        }
-    }
-
-    /// Streams what is remembered, in parts.
-    pub(crate) fn snapshot(&self, write: &mut dyn FnMut(&[u8]) -> io::Result<()>, tag: u8) -> io::Result<()> {
-        let mut part = vec![tag];
-        for (address, memo) in self.memory.oldest_first() {
-            let Some(entry) = entry_of(memo) else { continue };
-            part.push(u8::from(memo.unsaved));
-            put_bytes(&mut part, address.as_str().as_bytes());
-            put_bytes(&mut part, &entry.encode(address));
-            if part.len() >= PART_BYTES {
-                write(&part)?;
-                part.truncate(1);
-            }
-        }
-        if part.len() > 1 { write(&part) } else { Ok(()) }
-    }
-
-    /// Puts back a part of what `snapshot` streamed, of the addresses that are owned here.
-    pub(crate) fn restore(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
-        while !reader.is_empty() {
-            let unsaved = reader.u8()? != 0;
-            let address = NormalisedAddress::known(reader.str()?);
-            let entry = Entry::decode(&address, reader.bytes()?);
-            self.remember(&address, &entry.map_err(|_| WireError { expected: "a geocode entry" })?, unsaved);
-        }
-        Ok(())
-    }
 }
 
 fn ask(provider: usize, address: &NormalisedAddress, pending: &Pending, out: &mut Out) {
@@ -454,14 +399,6 @@ fn answer_of(kept: &Kept) -> Answer {
         Kept::Found(place) => Answer::Found(Arc::clone(place)),
         Kept::NotFound => Answer::NotFound,
         Kept::Failed => Answer::Unanswered(Unanswered::Failed),
-    }
-}
-
-fn entry_of(memo: &Memo) -> Option<Entry> {
-    match &memo.kept {
-        Kept::Found(place) => Some(Entry::Found(Arc::clone(place))),
-        Kept::NotFound => Some(Entry::NotFound { expires: memo.expires.unix_ms() }),
-        Kept::Failed => None,
     }
 }
 
