@@ -272,22 +272,28 @@ impl Evaluator {
     }
 }
 
+/// A namespace as lxml hands it to Python, prefix and address in a tuple; nothing when it is none.
+pub(crate) fn namespace_pair<'t>(tree: Tree<'t>, hit: Hit) -> Option<Cow<'t, str>> {
+    if hit.is_namespace() {
+        return Some(Cow::Borrowed("('xml', 'http://www.w3.org/XML/1998/namespace')"));
+    }
+    let attribute = hit.attribute()?;
+    let prefix = tree.declares(attribute)?;
+    let value = tree.attr_value(attribute);
+    Some(if prefix.is_empty() { format!("(None, '{value}')") } else { format!("('{prefix}', '{value}')") }.into())
+}
+
 /// One result as parsel shows it; the document node is none.
 fn shown<'a>(run: &mut Run<'_, '_>, tree: Tree<'a>, hit: Hit) -> Option<Cow<'a, str>> {
     if let Some((_, is_text)) = hit.made_index() {
         let text = run.value(hit).into_owned();
         return Some(Cow::Owned(if is_text { text } else { crate::serialize::match_element(&text) }));
     }
-    if hit.is_namespace() {
-        return Some(Cow::Borrowed("('xml', 'http://www.w3.org/XML/1998/namespace')"));
+    if let Some(pair) = namespace_pair(tree, hit) {
+        return Some(pair);
     }
     if let Some(attribute) = hit.attribute() {
-        let value = tree.attr_value(attribute);
-        return Some(match tree.declares(attribute) {
-            None => value,
-            Some("") => format!("(None, '{value}')").into(),
-            Some(prefix) => format!("('{prefix}', '{value}')").into(),
-        });
+        return Some(tree.attr_value(attribute));
     }
     match tree.kind(hit.node()) {
         Kind::Text => Some(tree.text(hit.node())),

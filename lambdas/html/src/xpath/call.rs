@@ -299,12 +299,24 @@ impl<'e> Run<'e, '_> {
         Some(self.tree.attr_value(attribute))
     }
 
-    /// An argument of a `re:` function as lxml hands it to Python: numbers and booleans print as Python's.
+    /// An argument of a `re:` function as lxml hands it to Python: numbers and booleans print as Python's, so does a namespace, and the
+    /// document is no node there.
     pub(crate) fn python_text(&mut self, op: OpId, context: Context) -> Cow<'e, str> {
         match self.kind(op) {
             super::ast::Type::Number => Cow::Owned(number::to_python(self.number(op, context))),
             super::ast::Type::Boolean => Cow::Borrowed(if self.truth(op, context) { "True" } else { "False" }),
-            _ => self.text(op, context),
+            super::ast::Type::Text => self.text(op, context),
+            super::ast::Type::Nodes => {
+                let mut first = self.first(op, context);
+                if first == Some(Hit::document()) {
+                    // The document comes before all others.
+                    let found = self.nodes(op, context, 2);
+                    first = found.get(1).copied();
+                    self.give_hits(found);
+                }
+                let Some(hit) = first else { return Cow::Borrowed("") };
+                crate::select::namespace_pair(self.tree, hit).unwrap_or_else(|| self.value(hit))
+            }
         }
     }
 
