@@ -6,9 +6,10 @@
     PYTHON oracle/tree_oracle.py mutate DIR... [--count N] [--seed S]
     PYTHON oracle/tree_oracle.py salad [--count N] [--seed S]     random tokens
     PYTHON oracle/tree_oracle.py lines FILE                       one JSON string a line
-    PYTHON oracle/tree_oracle.py freeze                           writes tests/tree_frozen.jsonl: made pages and lxml's trees
+    PYTHON oracle/tree_oracle.py freeze                           writes tests/tree_frozen.jsonl: made pages and lxml's trees, and
+                                                                  tests/tree_others.jsonl: lxml's trees of the documents by others
 
-PYTHON needs lxml 6.1 (libxml2 2.14.6). Prints counts and the first differences; exit code 1 if there are any.
+PYTHON needs lxml 6.1 (libxml2 2.14.6) and w3lib 2.5. Prints counts and the first differences; exit code 1 if there are any.
 """
 import argparse
 import json
@@ -20,6 +21,7 @@ import tempfile
 
 from lxml import etree, html
 
+from others import documents
 from tree_made import EDGES, made
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -218,11 +220,16 @@ def main():
         pages += [(f"made {i}", page) for i, page in enumerate(made_pages)]
         pages += [(f"mutation {i}", mutate(rng, rng.choice(made_pages))) for i in range(240)]
         pages += [(f"salad {i}", salad(rng)) for i in range(400)]
-        with open(HERE.parent / "tests/tree_frozen.jsonl", "w") as out:
-            version = ".".join(map(str, etree.LIBXML_VERSION))
-            out.write(json.dumps({"lxml": etree.__version__, "libxml2": version, "by": "oracle/tree_oracle.py freeze"}) + "\n")
+        found = [(name, where, text) for name, kind, where, text in documents() if kind == "html"]
+        versions = {"lxml": etree.__version__, "libxml2": ".".join(map(str, etree.LIBXML_VERSION)), "by": "oracle/tree_oracle.py freeze"}
+        with open(HERE.parent / "tests/tree_frozen.jsonl", "w") as out, open(HERE.parent / "tests/tree_others.jsonl", "w") as others:
+            out.write(json.dumps(versions) + "\n")
             for _, text in pages:
                 out.write(json.dumps([text, dump(text)], ensure_ascii=False) + "\n")
+            others.write(json.dumps(versions) + "\n")
+            for _, where, text in found:
+                others.write(json.dumps({**where, "tree": dump(text)}, ensure_ascii=False) + "\n")
+        pages += [(name, text) for name, _, text in found]
         differ = compare(pages, args.dump)
     sys.exit(bool(differ))
 

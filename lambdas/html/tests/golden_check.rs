@@ -1,11 +1,14 @@
-//! Every line of `golden.jsonl`: what parsel over lxml answers has to come out, and what it refuses has to be refused.
-//! `oracle/golden_make.py` makes the file anew.
+//! Every line of `golden.jsonl` (self-made pages) and `golden_others.jsonl` (documents by others): what parsel over lxml answers
+//! has to come out, and what it refuses has to be refused. `oracle/golden_make.py` makes both files anew.
 
 #![allow(clippy::unwrap_used)] // A broken golden file is to fail the test, wherever it is broken.
+
+mod documents;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use documents::Documents;
 use serde_json::Value as Json;
 use weir_html::Parser;
 use weir_html::select::{Constant, Evaluator, Hit, Program};
@@ -14,6 +17,9 @@ use weir_html::select::{Constant, Evaluator, Hit, Program};
 /// they fold case as Unicode's simple folding does, to which a dotted capital I is no i.
 const DECISIONS: [&str; 3] =
     ["re:test('ab', 'a(?=b)')", "re:replace('aa', '(a)\\1', '', 'x')", "re:test('İ', 'i', 'i')"];
+
+const OURS: &str = include_str!("golden.jsonl");
+const OTHERS: &str = include_str!("golden_others.jsonl");
 
 enum Page {
     Html(String),
@@ -69,25 +75,36 @@ fn answer(evaluator: &mut Evaluator, case: &Json, page: &Page) -> Result<Vec<Str
     Ok(out.into_iter().map(Cow::into_owned).collect())
 }
 
-#[test]
-fn every_line_of_the_golden_file_is_answered_as_parsel_answers_it() {
-    let golden = include_str!("golden.jsonl");
+/// The page that a line holds or names, if it is a page's line.
+fn page(line: &Json, documents: &Documents) -> Option<Page> {
+    if let Some(html) = line["html"].as_str() {
+        return Some(Page::Html(html.to_string()));
+    }
+    if let Some(xml) = line["xml"].as_str() {
+        return Some(Page::Xml(xml.to_string()));
+    }
+    let kind = line["kind"].as_str()?;
+    let text = documents.text(line);
+    // Else the two would be asked about different texts.
+    assert_eq!(text.chars().count() as u64, line["chars"], "{}: decoded as w3lib decodes it", line["page"]);
+    Some(if kind == "xml" { Page::Xml(text) } else { Page::Html(text) })
+}
+
+/// How many cases a golden file has; fails when one is answered otherwise.
+fn check(golden: &str) -> usize {
+    let documents = Documents::open();
     let mut pages: BTreeMap<String, Page> = BTreeMap::new();
     let mut evaluator = Evaluator::default();
     let (mut cases, mut wrong) = (0, Vec::new());
     for line in golden.lines() {
         let line: Json = serde_json::from_str(line).unwrap();
-        let Some(page) = line["page"].as_str() else { continue };
-        if let Some(html) = line["html"].as_str() {
-            pages.insert(page.to_string(), Page::Html(html.to_string()));
-            continue;
-        }
-        if let Some(xml) = line["xml"].as_str() {
-            pages.insert(page.to_string(), Page::Xml(xml.to_string()));
+        let Some(name) = line["page"].as_str() else { continue };
+        if let Some(page) = page(&line, &documents) {
+            pages.insert(name.to_string(), page);
             continue;
         }
         cases += 1;
-        let got = answer(&mut evaluator, &line, &pages[page]);
+        let got = answer(&mut evaluator, &line, &pages[name]);
         let right = match (&line["results"], &got) {
             (Json::Array(wanted), Ok(got)) => {
                 wanted.iter().map(|w| w.as_str().unwrap()).eq(got.iter().map(String::as_str))
@@ -97,16 +114,28 @@ fn every_line_of_the_golden_file_is_answered_as_parsel_answers_it() {
         };
         let expr = line["expr"].as_str().unwrap();
         if !right && !DECISIONS.contains(&expr) {
-            wrong.push(format!("{page} {expr}\n  wanted {}\n  got    {got:?}", line["results"]));
+            wrong.push(format!("{name} {expr}\n  wanted {}\n  got    {got:?}", line["results"]));
         }
     }
-    assert!(cases >= 500, "only {cases} cases");
     assert!(wrong.is_empty(), "{} of {cases} differ:\n{}", wrong.len(), wrong.join("\n"));
+    cases
 }
 
 #[test]
-fn golden_file_has_every_axis_and_every_function() {
-    let asked: BTreeSet<String> = include_str!("golden.jsonl")
+fn every_line_of_the_golden_file_is_answered_as_parsel_answers_it() {
+    let cases = check(OURS);
+    assert!(cases >= 500, "only {cases} cases");
+}
+
+#[test]
+fn documents_by_others_are_answered_as_parsel_answers_them_and_are_at_least_half_of_all() {
+    let (others, ours) = (check(OTHERS), OURS.lines().filter(|line| line.contains("\"expr\":")).count());
+    assert!(others >= ours, "{others} cases on documents by others, {ours} on our own");
+}
+
+/// Every axis, every function and several manners of CSS selectors.
+fn assert_complete(golden: &str) {
+    let asked: BTreeSet<String> = golden
         .lines()
         .filter_map(|line| serde_json::from_str::<Json>(line).unwrap()["expr"].as_str().map(str::to_string))
         .collect();
@@ -116,8 +145,20 @@ fn golden_file_has_every_axis_and_every_function() {
                      substring-before substring-after substring string-length normalize-space translate boolean not true \
                      false lang number sum floor ceiling round has-class re:test re:match re:replace set:difference \
                      set:intersection set:distinct set:has-same-node set:leading set:trailing";
+    let css = "::text ::attr( :not( :has( :is( :nth-child( :nth-of-type( :first-child :empty :root :contains( [name] ^= $= *= ~= |=";
     let wanted = axes.split_whitespace().map(|axis| format!("{axis}::"));
-    for part in wanted.chain(functions.split_whitespace().map(|function| format!("{function}("))) {
+    let wanted = wanted.chain(functions.split_whitespace().map(|function| format!("{function}(")));
+    for part in wanted.chain(css.split_whitespace().map(str::to_string)) {
         assert!(asked.iter().any(|expr| expr.contains(&part)), "no case has {part}");
     }
+}
+
+#[test]
+fn golden_file_has_every_axis_and_every_function() {
+    assert_complete(OURS);
+}
+
+#[test]
+fn documents_by_others_are_asked_for_every_axis_and_every_function() {
+    assert_complete(OTHERS);
 }
