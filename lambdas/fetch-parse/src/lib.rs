@@ -4,6 +4,7 @@
 //! Decides what an answer is (page, redirect, robots.txt, nothing to read) and hands pages to the spider. Follows nothing and
 //! retries nothing: the frontier decides. Invariant: every release gets exactly one report, whatever happens to it.
 
+pub mod function;
 mod handler;
 
 pub use handler::{Handler, ReportSink, SpiderSource};
