@@ -63,9 +63,15 @@ fn main() -> ExitCode {
         Command::Demo(args) => cmd::demo::run(args),
     };
     match result {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => match crate::out::failure() {
+            Some(error) => {
+                crate::out::err!("weir: standard output cannot be written to: {error}");
+                ExitCode::from(if code == exit::FINISHED { exit::FAILED } else { code })
+            }
+            None => ExitCode::from(code),
+        },
         Err(error) => {
-            crate::out::err!("weir: {error:#}");
+            crate::out::err!("weir: {}", crate::out::told(&error));
             let usage = error.is::<cmd::Usage>() || error.chain().any(|cause| cause.is::<weir_spider::SpiderErrors>());
             ExitCode::from(if usage { exit::USAGE } else { exit::FAILED })
         }

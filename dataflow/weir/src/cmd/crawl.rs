@@ -120,10 +120,13 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     start_log(plan.settings.log_level);
     let name = plan.spider.name().to_owned();
     let outputs = if plan.outputs.is_empty() { vec![format!("sqlite:{name}.db")] } else { plan.outputs };
-    let sinks = outputs.iter().map(|url| open_sink(url, plan.existing)).collect::<anyhow::Result<Vec<_>>>()?;
+    let urls = outputs.iter().map(|url| SinkUrl::parse(url)).collect::<Result<Vec<_>, _>>();
+    let urls = urls.map_err(|error| Usage(error.to_string()))?;
+    let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
+    cmd::places::check(&outputs, &urls, &state)?;
+    let sinks = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect();
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
     require_agent(&plan.settings, &plan.spider)?;
-    let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
     let options = CrawlOptions {
         spider: plan.spider,
         settings: plan.settings,
@@ -154,8 +157,8 @@ fn start_log(level: LogLevel) {
     let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).try_init();
 }
 
-fn open_sink(url: &str, existing: Existing) -> anyhow::Result<Box<dyn Sink>> {
-    Ok(match SinkUrl::parse(url).map_err(|error| Usage(error.to_string()))? {
+fn open_sink(url: SinkUrl, existing: Existing) -> Box<dyn Sink> {
+    match url {
         SinkUrl::Sqlite { path, add_columns: true } => Box::new(weir_sqlite::SqliteSink::new(path).with_new_columns()),
         SinkUrl::Sqlite { path, add_columns: false } => Box::new(weir_sqlite::SqliteSink::new(path)),
         SinkUrl::Feed { path, format } => {
@@ -166,17 +169,13 @@ fn open_sink(url: &str, existing: Existing) -> anyhow::Result<Box<dyn Sink>> {
             };
             Box::new(weir_feed::FeedSink::new(path, format).with_existing(existing))
         }
-    })
+    }
 }
 
 /// The policy file; without one, the default law that `profile` names.
 fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> {
     let (text, name) = match path {
-        Some(path) => {
-            let name = path.display().to_string();
-            let text = std::fs::read_to_string(path);
-            (text.map_err(|error| Usage(format!("--policy {name}: cannot be read: {error}")))?, name)
-        }
+        Some(path) => (cmd::files::read(path, "a policy file")?, path.display().to_string()),
         None if profile == Profile::Broad => ("profile = \"broad\"".to_owned(), "profile".to_owned()),
         None => return Ok(Policy::default()),
     };

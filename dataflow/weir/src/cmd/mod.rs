@@ -3,10 +3,11 @@
 pub mod check;
 pub mod crawl;
 pub mod demo;
+pub mod files;
+pub mod places;
 pub mod site;
 pub mod spider;
 
-use anyhow::Context;
 use std::path::Path;
 use std::sync::Arc;
 use weir_driver::Settings;
@@ -33,8 +34,7 @@ pub fn arguments(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
 /// Reads and compiles a spider file.
 pub fn load_spider(path: &Path, args: &[(String, String)]) -> anyhow::Result<Arc<Spider>> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Usage(format!("{name}: cannot read the spider file: {error}")))?;
+    let text = files::read(path, "a spider file")?;
     Ok(Arc::new(Spider::load(&name, &text, args)?))
 }
 
@@ -43,10 +43,9 @@ pub fn settings(spider_path: &Path, spider: &Spider, assignments: &[String]) -> 
     let mut settings = Settings::default();
     let file = spider_path.parent().unwrap_or(Path::new("")).join("weir.toml");
     if file.exists() {
-        let place = file.display().to_string();
-        let text = std::fs::read_to_string(&file).with_context(|| format!("{place}: cannot be read"))?;
-        let table: toml::Table = text.parse().map_err(|error| Usage(format!("{place}: {error}")))?;
-        settings.apply_table(&table, &place).map_err(|error| Usage(error.to_string()))?;
+        let text = files::read(&file, "a file of settings")?;
+        let table: toml::Table = text.parse().map_err(|error| files::no_toml(&file, &text, &error))?;
+        settings.apply_table(&table, "").map_err(|error| wrong_setting(&file, &text, &[], &error))?;
     }
     // What the spider file says at its top level counts like its [settings].
     settings.order = match spider.order() {
@@ -54,10 +53,18 @@ pub fn settings(spider_path: &Path, spider: &Spider, assignments: &[String]) -> 
         weir_spider::Order::Fifo => weir_driver::Order::Fifo,
     };
     settings.depth_max = spider.depth_max().or(settings.depth_max);
-    let place = format!("{}: [settings]", spider_path.display());
-    settings.apply_table(spider.settings(), &place).map_err(|error| Usage(error.to_string()))?;
+    settings.apply_table(spider.settings(), "").map_err(|error| {
+        let text = std::fs::read_to_string(spider_path).unwrap_or_default();
+        wrong_setting(spider_path, &text, &["settings"], &error)
+    })?;
     for assignment in assignments {
         settings.set(assignment).map_err(|error| Usage(error.to_string()))?;
     }
     Ok(settings)
+}
+
+/// A mistake among the settings of a file, with line and column.
+fn wrong_setting(file: &Path, text: &str, tables: &[&str], error: &weir_driver::SettingError) -> Usage {
+    let name = error.place.trim_start_matches(": ");
+    Usage(format!("{}: {}", files::place_of_setting(file, text, tables, name), error.message))
 }

@@ -43,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
                     }
                     Err(error) => {
                         wrong += 1;
-                        crate::out::err!("{error:#}");
+                        crate::out::err!("{}", crate::out::told(&error));
                     }
                 }
             }
