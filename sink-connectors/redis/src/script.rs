@@ -1,0 +1,67 @@
+//! The scripts that the server runs: each is atomic, so compare and write are one.
+
+/// Writes an item unless a newer one is there.
+///
+/// Keys: the hash, then a geo set for each place. Arguments: version, hash, life in ms (0: for ever), member, for each geo set
+/// longitude and latitude (empty: none), then the hash's fields and values. Gives 1 stored, 0 the same was there, -1 newer is there.
+///
+/// Everything that could fail for the key's sake is read before anything is written.
+pub(crate) const WRITE: &str = r"
+local function less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+local key, version, hash, life, member = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local there = redis.call('HMGET', key, '_version', '_hash')
+for at = 2, #KEYS do redis.call('ZSCORE', KEYS[at], member) end
+if there[1] then
+  if there[1] == version and there[2] == hash then
+    if life > 0 then redis.call('PEXPIRE', key, life) end
+    return 0
+  end
+  if less(version, there[1]) or (version == there[1] and hash < there[2]) then return -1 end
+end
+local at = 5
+local places = {}
+for set = 2, #KEYS do
+  places[set] = { ARGV[at], ARGV[at + 1] }
+  at = at + 2
+end
+-- Not before a new item: after any write the server no longer refuses for want of memory.
+if redis.call('EXISTS', key) == 1 then redis.call('DEL', key) end
+while at <= #ARGV do
+  redis.call('HSET', key, unpack(ARGV, at, math.min(at + 999, #ARGV)))
+  at = at + 1000
+end
+if life > 0 then redis.call('PEXPIRE', key, life) end
+for set = 2, #KEYS do
+  if places[set][1] == '' then
+    redis.call('ZREM', KEYS[set], member)
+  else
+    redis.call('GEOADD', KEYS[set], places[set][1], places[set][2], member)
+  end
+end
+return 1
+";
+
+/// The generation of a type: 16 hexadecimal digits and the second it was made. Made when there is none, or when it is older than
+/// the argument's seconds (0: never). Key: the mark.
+pub(crate) const MARK: &str = r"
+local there = redis.call('GET', KEYS[1])
+local now = redis.call('TIME')
+local age_max = tonumber(ARGV[1])
+if there then
+  local made = tonumber(string.match(there, '^%x+:(%d+)$'))
+  if made and (age_max == 0 or tonumber(now[1]) - made < age_max) then return there end
+end
+local random = redis.sha1hex(now[1] .. ' ' .. now[2] .. ' ' .. KEYS[1])
+local mark = string.sub(random, 1, 16) .. ':' .. now[1]
+redis.call('SET', KEYS[1], mark)
+return mark
+";
+
+/// Takes a member out of a geo set when its hash has expired. Keys: the set, the hash. Argument: the member.
+pub(crate) const FORGET: &str = r"
+if redis.call('EXISTS', KEYS[2]) == 0 then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+return 0
+";

@@ -1,0 +1,284 @@
+//! Redis as a sink: a pipeline of guarded writes a batch.
+//!
+//! Invariant: each item is written whole or not at all; a batch that failed may be repeated.
+
+use crate::bridge::Bridge;
+use crate::error::{self, Meaning};
+use crate::link::Link;
+use crate::place::RedisPlace;
+use crate::row;
+use crate::schema::{Keys, places_key};
+use crate::script::{MARK, WRITE};
+use redis::{Pipeline, Value as Answer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use weir_connector::text;
+use weir_connector::{
+    BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+};
+use weir_model::{Item, ItemSchema, Outcome, crash};
+
+/// Items a pipeline: a few megabytes of answers and requests in flight at most.
+const PIPELINE_ITEMS_MAX: usize = 512;
+/// Bytes a pipeline, about.
+const PIPELINE_BYTES_MAX: usize = 4 << 20;
+
+/// Keys of a Redis server.
+#[derive(Debug)]
+pub struct RedisSink {
+    place: RedisPlace,
+    env: fn(&str) -> Option<String>,
+    open: Option<OpenSink>,
+}
+
+#[derive(Debug)]
+struct OpenSink {
+    state: Arc<Mutex<State>>,
+    bridge: Bridge,
+}
+
+#[derive(Debug)]
+struct State {
+    link: Link,
+    types: Vec<(Arc<ItemSchema>, Keys)>,
+    spider: String,
+    /// The server's name for the script.
+    script: String,
+}
+
+impl RedisSink {
+    /// By URL; the password's variable, if it needs one, is read at `open`.
+    pub fn from_url(url: &str) -> Result<RedisSink, SinkError> {
+        Ok(RedisSink::new(RedisPlace::parse(url)?))
+    }
+
+    /// A place whose password's variable is read from the process's environment.
+    #[must_use]
+    pub fn new(place: RedisPlace) -> RedisSink {
+        RedisSink { place, env: |name| std::env::var(name).ok(), open: None }
+    }
+
+    fn start(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
+        self.open = None;
+        let mut types = Vec::new();
+        for schema in &job.schemas {
+            let keys = Keys::new(&self.place, schema).map_err(|why| {
+                let expected = "letters, digits, underscores and hyphens, and no field named like weir's own";
+                SinkError::new(
+                    ErrorClass::Configuration,
+                    why,
+                    self.place.shown.clone(),
+                    expected,
+                    "Rename it in the spider file",
+                )
+            })?;
+            types.push((schema.clone(), keys));
+        }
+        let link = Link::new(self.place.clone(), &self.place.password(self.env)?)?;
+        let bridge = Bridge::start("redis")?;
+        let mut state = State { link, types, spider: job.spider.clone(), script: String::new() };
+        crash::point("redis: open");
+        let (state, generation) = bridge.wait(async move {
+            let generation = state.prepare().await;
+            (state, generation)
+        });
+        self.open = Some(OpenSink { state: Arc::new(Mutex::new(state)), bridge });
+        generation.map(|generation| Opened { generation })
+    }
+}
+
+impl State {
+    /// The marks of all types, made where there is none; says which places there are.
+    async fn prepare(&mut self) -> Result<u64, SinkError> {
+        let place = self.link.place.clone();
+        // An item that is seen again at least this often never expires: a new generation gets every item, which renews it.
+        let age_max_s = place.ttl.map_or(0, |ttl| (ttl.as_secs() / 2).max(1));
+        let mut generation = 0u64;
+        for (schema, keys) in &self.types {
+            let mut command = redis::cmd("EVAL");
+            command.arg(MARK).arg(1).arg(&keys.mark).arg(age_max_s);
+            let mark: String = self.link.ask("open", command).await?;
+            let number = mark.split(':').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            generation = generation.rotate_left(5) ^ number.unwrap_or_default();
+            for (at, _) in &keys.places {
+                let mut command = redis::cmd("SADD");
+                command.arg(places_key(&place.prefix)).arg(format!("{} {}", schema.name, schema.fields[*at].name));
+                self.link.ask::<i64>("open", command).await?;
+            }
+        }
+        self.load().await?;
+        Ok(generation)
+    }
+
+    async fn load(&mut self) -> Result<(), SinkError> {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(WRITE);
+        self.script = self.link.ask("open", command).await?;
+        Ok(())
+    }
+
+    async fn write(&mut self, items: &[Arc<Item>]) -> Result<Vec<ItemOutcome>, SinkError> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        let mut rest = items;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest.iter().take(PIPELINE_ITEMS_MAX).take_while(|item| {
+                bytes += item.bytes();
+                bytes <= PIPELINE_BYTES_MAX
+            });
+            let (part, behind) = rest.split_at(fit.count().max(1));
+            match self.write_part(part).await? {
+                Some(more) => outcomes.extend(more),
+                None => {
+                    // Only a server that forgets scripts as fast as they are loaded gets here twice.
+                    self.load().await?;
+                    let again = self.write_part(part).await?;
+                    let lost = || {
+                        error::by_meaning(
+                            "write",
+                            &self.link.place.shown,
+                            Meaning::NoScript,
+                            "",
+                            "the script is gone again",
+                        )
+                    };
+                    outcomes.extend(again.ok_or_else(lost)?);
+                }
+            }
+            rest = behind;
+        }
+        Ok(outcomes)
+    }
+
+    /// One pipeline; `None` when the server does not know the script, and then nothing was written.
+    async fn write_part(&mut self, items: &[Arc<Item>]) -> Result<Option<Vec<ItemOutcome>>, SinkError> {
+        let mut pipe = redis::pipe();
+        let marks: Vec<&String> = self.types.iter().map(|(_, keys)| &keys.mark).collect();
+        pipe.cmd("MGET").arg(&marks);
+        let mut outcomes: Vec<Option<ItemOutcome>> = Vec::with_capacity(items.len());
+        for item in items {
+            let refused = match self.types.get(usize::from(item.schema)) {
+                None => Some(format!("the item is of type {}, which the job does not have", item.schema)),
+                Some((schema, keys)) => row::misfit(schema, item).or_else(|| {
+                    self.put(&mut pipe, schema, keys, item);
+                    None
+                }),
+            };
+            outcomes.push(refused.map(|reason| ItemOutcome::Refused { reason }));
+        }
+        crash::point("redis: write");
+        let answers = self.link.run("write", &mut pipe).await?;
+        let mut answers = answers.into_iter();
+        self.check_marks(answers.next())?;
+        for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+            *outcome = Some(match answers.next() {
+                Some(Answer::Int(1)) => ItemOutcome::Stored,
+                Some(Answer::Int(0)) => ItemOutcome::Unchanged,
+                Some(Answer::Int(-1)) => ItemOutcome::Stale,
+                Some(Answer::ServerError(error)) => match error::code_meaning(error.code()) {
+                    Meaning::NoScript => return Ok(None),
+                    Meaning::Row => ItemOutcome::Refused {
+                        reason: format!(
+                            "the server refuses it: {} {}",
+                            error.code(),
+                            error.details().unwrap_or_default()
+                        ),
+                    },
+                    meaning => return Err(self.failed(meaning, error.code(), error.details().unwrap_or_default())),
+                },
+                other => return Err(self.failed(Meaning::Broken, "", &format!("an unexpected answer: {other:?}"))),
+            });
+        }
+        Ok(Some(outcomes.into_iter().flatten().collect()))
+    }
+
+    fn put(&self, pipe: &mut Pipeline, schema: &ItemSchema, keys: &Keys, item: &Item) {
+        let id = item.id.to_hex();
+        let hash = format!("{:016x}", item.hash);
+        let life_ms = self.link.place.ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        let command = pipe.cmd("EVALSHA").arg(&self.script).arg(1 + keys.places.len()).arg(keys.item(item.id));
+        for (_, set) in &keys.places {
+            command.arg(set);
+        }
+        command.arg(item.version).arg(&hash).arg(life_ms).arg(&id);
+        for (at, _) in &keys.places {
+            match row::in_geo_set(item.values.get(*at)) {
+                Some((lat, lon)) => command.arg(lon).arg(lat),
+                None => command.arg("").arg(""),
+            };
+        }
+        for (field, value) in schema.fields.iter().zip(&item.values) {
+            if let Some(cell) = row::cell(field.kind, value) {
+                command.arg(&field.name).arg(cell);
+            }
+        }
+        command.arg("_job").arg(item.job.0).arg("_spider").arg(&self.spider).arg("_version").arg(item.version);
+        command.arg("_hash").arg(&hash).arg("_fetched_at").arg(text::version_as_time(item.version));
+    }
+
+    /// A mark that is gone while the sink is open: the server was emptied, or came back without its data.
+    fn check_marks(&self, answer: Option<Answer>) -> Result<(), SinkError> {
+        match answer {
+            Some(Answer::Array(marks)) if !marks.contains(&Answer::Nil) => Ok(()),
+            Some(Answer::Array(_)) => Err(SinkError::new(
+                ErrorClass::Permanent,
+                "the server has lost what was written",
+                self.link.place.shown.clone(),
+                "a server that keeps its data",
+                "Run the same command again: every item is written anew. To keep data over a restart set appendonly yes and \
+                 appendfsync always on the server",
+            )),
+            Some(Answer::ServerError(error)) => {
+                Err(self.failed(error::code_meaning(error.code()), error.code(), error.details().unwrap_or_default()))
+            }
+            other => Err(self.failed(Meaning::Broken, "", &format!("an unexpected answer: {other:?}"))),
+        }
+    }
+
+    fn failed(&self, meaning: Meaning, code: &str, details: &str) -> SinkError {
+        error::by_meaning("write", &self.link.place.shown, meaning, code, &format!("{code} {details}"))
+    }
+}
+
+impl Sink for RedisSink {
+    fn describe(&self) -> SinkInfo {
+        let batch = BatchPolicy { items_max: 2_048, bytes_max: 8 << 20, wait_max: Duration::from_millis(100) };
+        SinkInfo { name: "redis", url: self.place.shown.clone(), kind: SinkKind::Keyed, batch }
+    }
+
+    fn open(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
+        self.start(job)
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        items: &'a [Arc<Item>],
+        outcomes: &'a mut Vec<ItemOutcome>,
+    ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
+        Box::pin(async move {
+            outcomes.clear();
+            let Some(open) = &self.open else {
+                return Err(SinkError::new(
+                    ErrorClass::Permanent,
+                    "the sink is not open",
+                    self.place.shown.clone(),
+                    "open before write",
+                    "This is a mistake in weir: please report it",
+                ));
+            };
+            if items.is_empty() {
+                return Ok(SinkMark::default());
+            }
+            let (state, items) = (Arc::clone(&open.state), items.to_vec());
+            *outcomes = open.bridge.run(async move { state.lock().await.write(&items).await }).await?;
+            Ok(SinkMark::default())
+        })
+    }
+
+    fn finish<'a>(&'a mut self, _outcome: Outcome, _complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {
+        // Nothing is held back: every write was confirmed.
+        self.open = None;
+        Box::pin(async { Ok(()) })
+    }
+}
