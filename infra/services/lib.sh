@@ -6,9 +6,10 @@
 #   NAME start DIR PORT [OPTION]  ready when it returns; prints its URL and nothing else; PORT 0 picks a free one
 #   NAME stop DIR                 politely, data stays in DIR
 #   NAME kill DIR                 SIGKILL, to the whole process group; data stays as the crash left it
+#   NAME running DIR              exits with 0 when it is
 #   NAME guard DIR                waits until its standard input ends (its owner closed it, or died), then kills and removes DIR
 #
-# In DIR: `pid` (process and the moment it was born), `port`, `log`, and for aws-local `env`. Linux only (it reads /proc);
+# In DIR: `pid` (process and the moment it was born), `port`, `url`, `log`, and for aws-local `env`. Linux only (it reads /proc);
 # elsewhere use compose.yaml. A script sets NAME and defines installed, install_it, start_it, ready and perhaps options.
 set -euo pipefail
 SERVICES_HOME=${WEIR_SERVICES_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/weir-services}
@@ -17,7 +18,7 @@ PORT_TAKEN=98 # how a start exits then: EADDRINUSE
 
 say() { printf '%s: %s\n' "$NAME" "$*" >&2; }
 die() { say "$*"; exit 1; }
-usage() { say "usage: $NAME install | start DIR PORT [OPTION...] | stop DIR | kill DIR | guard DIR"; exit 2; }
+usage() { say "usage: $NAME install | start DIR PORT [OPTION...] | stop DIR | kill DIR | running DIR | guard DIR"; exit 2; }
 
 # --- installing -----------------------------------------------------------------------------------------------------
 
@@ -135,10 +136,10 @@ launch() {
     [ "$SECONDS" -lt "$deadline" ] || { kill_it; fail_with_log "not ready in $limit s"; }
     sleep 0.05
   done
-  echo "$url"
+  echo "$url" | tee "$DIR/url"
 }
 
-forget() { rm -f "$DIR/pid"; }
+forget() { rm -f "$DIR/pid" "$DIR/url"; }
 
 stop_it() {
   local pid tick deadline=$((SECONDS + 30))
@@ -204,6 +205,12 @@ main() {
       [ -d "$2" ] || die "no such folder: $2"
       enter "$2"
       "${command}_it"
+      ;;
+    running)
+      [ $# = 2 ] || usage
+      [ -d "$2" ] || exit 1
+      enter "$2"
+      running
       ;;
     *) usage ;;
   esac
