@@ -1,17 +1,21 @@
 //! Items between a settled page and the sinks: newest version wins, unchanged costs no write, nothing is lost on the way.
 //!
-//! Decides, for every item and sink, whether it is written; keeps the outbox (items that some sink has not confirmed) and
-//! the newest version a key. Knows nothing of sinks beyond two masks: those that append (feeds hold every item of a job)
-//! and those that upsert (one row a key). Invariants:
+//! Decides, for every item and sink, whether it is written (`versions`); keeps what some sink has not confirmed (`outbox`); counts.
+//! Knows nothing of sinks beyond two masks: those that append (feeds hold every item of a job) and those that upsert (one row
+//! a key). Invariants:
 //! - an older version never follows a newer one to an upserting sink, and a write of one key is never in flight twice;
 //! - an item leaves the outbox when every sink it was sent to has confirmed or refused it, and not before;
 //! - every change is in the journal in the same group as what caused it.
 
-use crate::hash::KeyMap;
-use crate::record;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use weir_model::wire::{Reader, WireError, put_fixed, put_u64};
+mod outbox;
+mod versions;
+
+use crate::record::{self, OutboxRecord};
+use outbox::Outbox;
+pub use outbox::{OutboxId, OutboxItem};
+use std::collections::BTreeMap;
+use versions::Versions;
+use weir_model::wire::{Reader, WireError, put_u64};
 use weir_model::{Item, ItemId, JobId, ReleaseId, SinkId};
 
 /// Slots that state is partitioned into, as in the frontier.
@@ -21,18 +25,6 @@ pub const SLOTS: u8 = 64;
 #[must_use]
 pub fn item_slot(id: ItemId) -> u8 {
     (id.0 as u8) & (SLOTS - 1)
-}
-
-/// One item on its way to the sinks. The low six bits are the item's slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutboxId(pub u64);
-
-impl OutboxId {
-    /// The slot that owns the item.
-    #[must_use]
-    pub fn slot(self) -> u8 {
-        (self.0 as u8) & (SLOTS - 1)
-    }
 }
 
 /// Which sinks a job has, by how they write.
@@ -53,17 +45,6 @@ pub enum SinkVerdict {
     Stale,
     /// Refused by name: poison.
     Refused,
-}
-
-/// An item for a sink to write.
-#[derive(Clone, Debug)]
-pub struct OutboxItem {
-    /// What the confirmation answers to.
-    pub id: OutboxId,
-    /// The item.
-    pub item: Arc<Item>,
-    /// The sinks that are to write it.
-    pub sinks: u32,
 }
 
 /// Item counters of one job.
@@ -95,29 +76,16 @@ impl ItemCounts {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    version: u64,
-    hash: u64,
-    /// Upserting sinks that hold exactly this hash.
-    confirmed: u32,
-    /// A write of this key is in flight.
-    busy: bool,
-}
-
-#[derive(Debug)]
-struct Pending {
-    page: ReleaseId,
-    item: Arc<Item>,
-    waiting: u32,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    known: KeyMap<ItemId, Known>,
-    outbox: BTreeMap<OutboxId, Pending>,
-    /// Writes behind one that is in flight, oldest first.
-    behind: BTreeMap<ItemId, VecDeque<OutboxId>>,
+impl SinkVerdict {
+    fn count(self) -> ItemCounts {
+        let mut delta = ItemCounts::default();
+        match self {
+            SinkVerdict::Stored => delta.stored = 1,
+            SinkVerdict::Stale => delta.stale = 1,
+            SinkVerdict::Refused => delta.refused = 1,
+        }
+        delta
+    }
 }
 
 /// What happened, for the caller to pass on.
@@ -131,6 +99,12 @@ pub struct ItemsOut {
     pub counts: BTreeMap<JobId, ItemCounts>,
 }
 
+#[derive(Debug, Default)]
+struct Slot {
+    versions: Versions,
+    outbox: Outbox,
+}
+
 /// The item state of one worker.
 #[derive(Debug)]
 pub struct Items {
@@ -140,7 +114,6 @@ pub struct Items {
     masks: BTreeMap<JobId, SinkMasks>,
     counts: BTreeMap<JobId, ItemCounts>,
     next: u64,
-    outbox_bytes: usize,
 }
 
 impl Items {
@@ -149,7 +122,7 @@ impl Items {
     pub fn new(worker: usize, workers: usize, boot: u32) -> Self {
         let slots = (0..SLOTS).map(|_| Slot::default()).collect();
         let next = (u64::from(boot) << 32) | ((worker as u64) << 26);
-        Items { slots, worker, workers, masks: BTreeMap::new(), counts: BTreeMap::new(), next, outbox_bytes: 0 }
+        Items { slots, worker, workers, masks: BTreeMap::new(), counts: BTreeMap::new(), next }
     }
 
     fn owns(&self, slot: u8) -> bool {
@@ -164,16 +137,14 @@ impl Items {
     /// A sink that is new to the state, or was emptied: every item goes to it again.
     pub fn reset_sink(&mut self, sink: SinkId) {
         for slot in &mut self.slots {
-            for known in slot.known.values_mut() {
-                known.confirmed &= !(1 << sink.0);
-            }
+            slot.versions.forget_sink(sink);
         }
     }
 
     /// Bytes that wait in the outbox.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
-        self.outbox_bytes
+        self.slots.iter().map(|slot| slot.outbox.bytes()).sum()
     }
 
     /// Durable counts of all jobs.
@@ -189,19 +160,19 @@ impl Items {
         let id = OutboxId(((self.next + 1) << 6) | u64::from(slot_index));
         self.next += 1;
         let masks = self.masks.get(&item.job).copied().unwrap_or_default();
-        let before = self.slots[usize::from(slot_index)].known.get(&item.id).copied();
+        let slot = &mut self.slots[usize::from(slot_index)];
         let mut delta = ItemCounts { scraped: 1, ..ItemCounts::default() };
-        let upsert = upserts_needed(before.as_ref(), &item, masks.upsert, &mut delta);
-        let waiting = masks.append | upsert;
+        let waiting = masks.append | slot.versions.needed(&item, masks.upsert, &mut delta);
         let job = item.job;
         record::outbox(journal, slot_index, id, page, waiting, &item);
-        self.learn(slot_index, &item);
+        slot.versions.learn(&item);
         if waiting == 0 {
             delta.settled = 1;
             record::item_done(journal, slot_index, id, page, job);
             out.settled_pages.push(page);
         } else {
-            self.enqueue(id, page, Arc::new(item), waiting, masks, out);
+            slot.outbox.keep(OutboxRecord { id, page, waiting, item });
+            slot.outbox.send(id, masks.upsert, &mut out.writes);
         }
         self.count(job, &delta, out);
     }
@@ -211,46 +182,7 @@ impl Items {
         out.counts.entry(job).or_default().add(delta);
     }
 
-    /// Newest version wins; two with the same version: the greater content hash.
-    fn learn(&mut self, slot: u8, item: &Item) {
-        let known = self.slots[usize::from(slot)].known.entry(item.id).or_default();
-        if (item.version, item.hash) > (known.version, known.hash) || known.version == 0 {
-            if known.hash != item.hash {
-                known.confirmed = 0;
-            }
-            known.version = item.version;
-            known.hash = item.hash;
-        }
-    }
-
-    fn enqueue(
-        &mut self,
-        id: OutboxId,
-        page: ReleaseId,
-        item: Arc<Item>,
-        waiting: u32,
-        masks: SinkMasks,
-        out: &mut ItemsOut,
-    ) {
-        self.outbox_bytes += item.bytes();
-        let slot = &mut self.slots[usize::from(id.slot())];
-        let mut now = waiting;
-        if waiting & masks.upsert != 0 {
-            let known = slot.known.entry(item.id).or_default();
-            if known.busy {
-                slot.behind.entry(item.id).or_default().push_back(id);
-                now &= masks.append;
-            } else {
-                known.busy = true;
-            }
-        }
-        if now != 0 {
-            out.writes.push(OutboxItem { id, item: Arc::clone(&item), sinks: now });
-        }
-        slot.outbox.insert(id, Pending { page, item, waiting });
-    }
-
-    /// A sink has settled one item. An unknown id is a repetition and changes nothing.
+    /// A sink has settled one item. An unknown id, or a sink that has answered already, is a repetition and changes nothing.
     pub fn written(
         &mut self,
         sink: SinkId,
@@ -259,133 +191,60 @@ impl Items {
         journal: &mut Vec<u8>,
         out: &mut ItemsOut,
     ) {
-        let bit = 1u32 << sink.0;
         let slot_index = id.slot();
-        let Some(pending) = self.slots[usize::from(slot_index)].outbox.get(&id) else { return };
-        if pending.waiting & bit == 0 {
-            return;
-        }
-        let (job, key) = (pending.item.job, pending.item.id);
+        let slot = &mut self.slots[usize::from(slot_index)];
+        let Some(job) = slot.outbox.job_waiting(id, sink) else { return };
         record::confirmed(journal, slot_index, id, sink, verdict);
-        let mut delta = ItemCounts::default();
-        match verdict {
-            SinkVerdict::Stored => delta.stored = 1,
-            SinkVerdict::Stale => delta.stale = 1,
-            SinkVerdict::Refused => delta.refused = 1,
-        }
-        if let Some(page) = self.confirm(sink, id, verdict) {
+        let mut delta = verdict.count();
+        let Some((key, settled)) = slot.settle(id, sink, verdict) else { return };
+        if let Some(page) = settled {
             delta.settled = 1;
             record::item_done(journal, slot_index, id, page, job);
             out.settled_pages.push(page);
         }
-        self.release_next(slot_index, key, out);
+        let masks = &self.masks;
+        let upsert_of = |job: JobId| masks.get(&job).map_or(0, |masks| masks.upsert);
+        if upsert_of(job) & (1 << sink.0) != 0 {
+            slot.outbox.next(id, key, upsert_of, &mut out.writes);
+        }
         self.count(job, &delta, out);
-    }
-
-    /// Takes a sink off an item; gives the page when no sink is left.
-    fn confirm(&mut self, sink: SinkId, id: OutboxId, verdict: SinkVerdict) -> Option<ReleaseId> {
-        let bit = 1u32 << sink.0;
-        let slot = &mut self.slots[usize::from(id.slot())];
-        let pending = slot.outbox.get_mut(&id)?;
-        pending.waiting &= !bit;
-        let key = pending.item.id;
-        let masks = self.masks.get(&pending.item.job).copied().unwrap_or_default();
-        if let Some(known) = slot.known.get_mut(&key) {
-            let upserting = masks.upsert & bit != 0;
-            if verdict == SinkVerdict::Stored && upserting && known.hash == pending.item.hash {
-                known.confirmed |= bit;
-            }
-            if upserting && pending.waiting & masks.upsert == 0 {
-                known.busy = false;
-            }
-        }
-        if pending.waiting != 0 {
-            return None;
-        }
-        let done = slot.outbox.remove(&id)?;
-        self.outbox_bytes -= done.item.bytes();
-        Some(done.page)
-    }
-
-    /// The next write of a key whose last one has just come back.
-    fn release_next(&mut self, slot: u8, key: ItemId, out: &mut ItemsOut) {
-        let slot = &mut self.slots[usize::from(slot)];
-        let Some(known) = slot.known.get_mut(&key) else { return };
-        if known.busy {
-            return;
-        }
-        let Some(queue) = slot.behind.get_mut(&key) else { return };
-        let next = queue.pop_front();
-        if queue.is_empty() {
-            slot.behind.remove(&key);
-        }
-        let Some(pending) = next.and_then(|id| slot.outbox.get(&id).map(|pending| (id, pending))) else { return };
-        let (id, pending) = pending;
-        known.busy = true;
-        let masks = self.masks.get(&pending.item.job).copied().unwrap_or_default();
-        out.writes.push(OutboxItem { id, item: Arc::clone(&pending.item), sinks: pending.waiting & masks.upsert });
     }
 
     /// After a restart: everything in the outbox is to be written again, in order of version a key.
     pub fn rewrite_outbox(&mut self, out: &mut ItemsOut) {
+        let masks = &self.masks;
         for slot in &mut self.slots {
-            let mut by_age: Vec<(u64, OutboxId)> = slot.outbox.iter().map(|(id, p)| (p.item.version, *id)).collect();
-            by_age.sort_unstable();
-            for known in slot.known.values_mut() {
-                known.busy = false;
-            }
-            slot.behind.clear();
-            for (_, id) in by_age {
-                let Some(pending) = slot.outbox.get(&id) else { continue };
-                let masks = self.masks.get(&pending.item.job).copied().unwrap_or_default();
-                let mut now = pending.waiting;
-                if now & masks.upsert != 0 {
-                    let known = slot.known.entry(pending.item.id).or_default();
-                    if known.busy {
-                        slot.behind.entry(pending.item.id).or_default().push_back(id);
-                        now &= masks.append;
-                    } else {
-                        known.busy = true;
-                    }
-                }
-                if now != 0 {
-                    out.writes.push(OutboxItem { id, item: Arc::clone(&pending.item), sinks: now });
-                }
-            }
+            slot.outbox.send_all(|job| masks.get(&job).map_or(0, |masks| masks.upsert), &mut out.writes);
         }
     }
 
     /// Applies one journal record of this module (types 64 to 66); others are ignored.
     pub fn replay(&mut self, kind: u8, slot: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
+        if slot >= SLOTS {
+            return Err(WireError { expected: "a slot, 0 to 63" });
+        }
         if !self.owns(slot) {
             return Ok(());
         }
+        let state = &mut self.slots[usize::from(slot)];
         match kind {
             record::OUTBOX => {
                 let outbox = record::read_outbox(fields)?;
-                self.learn(slot, &outbox.item);
+                state.versions.learn(&outbox.item);
+                let job = outbox.item.job;
                 let mut delta = ItemCounts { scraped: 1, ..ItemCounts::default() };
-                let (job, id) = (outbox.item.job, outbox.id);
                 if outbox.waiting == 0 {
                     delta.settled = 1;
                 } else {
-                    self.outbox_bytes += outbox.item.bytes();
-                    let pending = Pending { page: outbox.page, item: Arc::new(outbox.item), waiting: outbox.waiting };
-                    self.slots[usize::from(slot)].outbox.insert(id, pending);
+                    state.outbox.keep(outbox);
                 }
                 self.counts.entry(job).or_default().add(&delta);
             }
             record::CONFIRMED => {
                 let (id, sink, verdict) = record::read_confirmed(fields)?;
-                let Some(pending) = self.slots[usize::from(slot)].outbox.get(&id) else { return Ok(()) };
-                let job = pending.item.job;
-                let mut delta = ItemCounts::default();
-                match verdict {
-                    SinkVerdict::Stored => delta.stored = 1,
-                    SinkVerdict::Stale => delta.stale = 1,
-                    SinkVerdict::Refused => delta.refused = 1,
-                }
-                if self.confirm(sink, id, verdict).is_some() {
+                let Some(job) = state.outbox.job_waiting(id, sink) else { return Ok(()) };
+                let mut delta = verdict.count();
+                if let Some((_, Some(_page))) = state.settle(id, sink, verdict) {
                     delta.settled = 1;
                 }
                 self.counts.entry(job).or_default().add(&delta);
@@ -398,17 +257,22 @@ impl Items {
     /// Streams one slot's state.
     pub fn snapshot(&self, slot: u8, out: &mut Vec<u8>) {
         let state = &self.slots[usize::from(slot)];
-        put_u64(out, state.known.len() as u64);
-        for (id, known) in &state.known {
-            out.extend_from_slice(&id.0.to_le_bytes());
-            put_u64(out, known.version);
-            put_fixed(out, known.hash);
-            put_u64(out, u64::from(known.confirmed));
+        state.versions.snapshot(out);
+        state.outbox.snapshot(out);
+    }
+
+    /// Restores what `snapshot` streamed.
+    pub fn restore(&mut self, slot: u8, bytes: &[u8]) -> Result<(), WireError> {
+        if slot >= SLOTS {
+            return Err(WireError { expected: "a slot, 0 to 63" });
         }
-        put_u64(out, state.outbox.len() as u64);
-        for (id, pending) in &state.outbox {
-            record::put_outbox_fields(out, *id, pending.page, pending.waiting, &pending.item);
+        if !self.owns(slot) {
+            return Ok(());
         }
+        let mut reader = Reader::new(bytes);
+        let state = &mut self.slots[usize::from(slot)];
+        state.versions.restore(&mut reader)?;
+        state.outbox.restore(&mut reader)
     }
 
     /// Streams the counts of this worker (they are sums: any worker may hold any part).
@@ -438,43 +302,15 @@ impl Items {
         }
         Ok(())
     }
-
-    /// Restores what `snapshot` streamed.
-    pub fn restore(&mut self, slot: u8, bytes: &[u8]) -> Result<(), WireError> {
-        if !self.owns(slot) {
-            return Ok(());
-        }
-        let mut reader = Reader::new(bytes);
-        let state = &mut self.slots[usize::from(slot)];
-        for _ in 0..reader.u64()? {
-            let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
-            let version = reader.u64()?;
-            let hash = reader.fixed()?;
-            let confirmed = reader.u64()? as u32;
-            let known = Known { version, hash, confirmed, busy: false };
-            state.known.insert(ItemId(u128::from_le_bytes(id)), known);
-        }
-        for _ in 0..reader.u64()? {
-            let outbox = record::read_outbox(&mut reader)?;
-            self.outbox_bytes += outbox.item.bytes();
-            let pending = Pending { page: outbox.page, item: Arc::new(outbox.item), waiting: outbox.waiting };
-            state.outbox.insert(outbox.id, pending);
-        }
-        Ok(())
-    }
 }
 
-/// Which upserting sinks need this item, given what is known of its key.
-fn upserts_needed(before: Option<&Known>, item: &Item, upsert: u32, delta: &mut ItemCounts) -> u32 {
-    let Some(known) = before else { return upsert };
-    if known.hash == item.hash {
-        let unchanged = upsert & known.confirmed;
-        delta.unchanged += u64::from(unchanged.count_ones());
-        return upsert & !unchanged;
+impl Slot {
+    /// A sink has settled an item: gives the item's key, and its page when no sink is left.
+    fn settle(&mut self, id: OutboxId, sink: SinkId, verdict: SinkVerdict) -> Option<(ItemId, Option<ReleaseId>)> {
+        let taken = self.outbox.take_off(id, sink)?;
+        if verdict == SinkVerdict::Stored {
+            self.versions.confirm(&taken.item, sink);
+        }
+        Some((taken.item.id, taken.settled))
     }
-    if (item.version, item.hash) < (known.version, known.hash) {
-        delta.stale += u64::from(upsert.count_ones());
-        return 0;
-    }
-    upsert
 }

@@ -135,3 +135,81 @@ impl Ledger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::items::OutboxId;
+    use weir_model::{Item, ItemId};
+
+    const JOB: JobId = JobId(1);
+
+    fn records(page: ReleaseId, items: u64) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let record = |fill: &dyn Fn(&mut Vec<u8>)| {
+            let mut journal = Vec::new();
+            fill(&mut journal);
+            // Without the length in front, as a reader of the journal hands it over.
+            journal.split_off(3)
+        };
+        let item = Item { job: JOB, schema: 0, id: ItemId(0), hash: 0, version: 1, values: Vec::new() };
+        let entered = |at: u64| record(&|out| record::outbox(out, 0, OutboxId(at), page, 1, &item));
+        let done = |at: u64| record(&|out| record::item_done(out, 0, OutboxId(at), page, JOB));
+        ((0..items).map(entered).collect(), (0..items).map(done).collect())
+    }
+
+    fn replay(ledger: &mut Ledger, record: &[u8]) {
+        ledger.replay(record[0], &mut Reader::new(&record[2..])).expect("a record that the stage wrote");
+    }
+
+    #[test]
+    fn a_page_is_open_until_the_last_of_its_items() {
+        let mut ledger = Ledger::new(0, 1);
+        ledger.open(ReleaseId(9), JOB, 2);
+        assert_eq!((ledger.item_settled(ReleaseId(9)), ledger.live(JOB)), (None, 1));
+        assert_eq!((ledger.item_settled(ReleaseId(9)), ledger.live(JOB)), (Some(JOB), 0));
+        assert_eq!(ledger.item_settled(ReleaseId(9)), None, "a page ends once");
+    }
+
+    #[test]
+    fn replay_does_not_mind_the_order_of_workers_within_a_group() {
+        let (entered, done) = records(ReleaseId(9), 3);
+        let mut orders: Vec<Vec<&Vec<u8>>> = vec![entered.iter().chain(&done[..2]).collect()];
+        orders.push(done[..2].iter().chain(&entered).collect());
+        orders.push([&done[0], &entered[2], &entered[0], &done[1], &entered[1]].to_vec());
+        for order in orders {
+            let mut ledger = Ledger::new(0, 1);
+            order.into_iter().for_each(|record| replay(&mut ledger, record));
+            ledger.finish_replay();
+            assert_eq!(ledger.live(JOB), 1);
+            assert_eq!(ledger.item_settled(ReleaseId(9)), Some(JOB), "one of three was left");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_some_workers_is_taken_in_by_others_each_page_by_its_owner() {
+        let pages: Vec<ReleaseId> = (0..200).map(|at| ReleaseId(at * 13 + 5)).collect();
+        let mut sections = Vec::new();
+        for worker in 0..3 {
+            let mut ledger = Ledger::new(worker, 3);
+            for page in pages.iter().filter(|page| usize::from(page_slot(**page)) % 3 == worker) {
+                ledger.open(*page, JOB, 1 + (page.0 % 4) as u32);
+            }
+            let mut bytes = Vec::new();
+            ledger.snapshot(&mut bytes);
+            sections.push(bytes);
+        }
+        let mut others: Vec<Ledger> = (0..2).map(|worker| Ledger::new(worker, 2)).collect();
+        for ledger in &mut others {
+            sections.iter().for_each(|section| ledger.restore(section).expect("what snapshot wrote"));
+            ledger.finish_replay();
+        }
+        assert_eq!(others.iter().map(|ledger| ledger.live(JOB)).sum::<u64>(), 200);
+        for page in pages {
+            let owner = &mut others[usize::from(page_slot(page)) % 2];
+            for _ in 0..page.0 % 4 {
+                assert_eq!(owner.item_settled(page), None);
+            }
+            assert_eq!(owner.item_settled(page), Some(JOB), "{page:?}");
+        }
+    }
+}

@@ -75,6 +75,9 @@ pub(crate) fn confirmed(journal: &mut Vec<u8>, slot: u8, id: OutboxId, sink: Sin
 pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkId, SinkVerdict), WireError> {
     let id = OutboxId(reader.fixed()?);
     let sink = SinkId(reader.u8()?);
+    if sink.0 >= 32 {
+        return Err(WireError { expected: "a sink, 0 to 31" });
+    }
     let verdict = match reader.u8()? {
         0 => SinkVerdict::Stored,
         1 => SinkVerdict::Stale,
