@@ -1,7 +1,7 @@
 //! The frontier through the real stage, engine and journal: requests canonicalised, fingerprinted, admitted, released and
 //! settled a CPU second, each group synced as DESIGN.md section 2 says, at 1 and 2 workers.
 //!
-//! `cargo run --release -p weir-driver --example engine_speed -- [URLs] [domains] [rounds]`
+//! `cargo run --release -p weir-driver --example engine_speed -- [URLs] [domains] [rounds] [workers]` (without the last: 1 and 2, compared)
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +38,18 @@ fn cpu_seconds() -> f64 {
     (fields[10] + fields[11]) / 100.0
 }
 
+/// CPU seconds of each living thread, by name: `engine_speed` is the engine, `timely:work-N` are workers, `journal` is the journal.
+fn threads() -> String {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return String::new() };
+    let told = tasks.flatten().filter_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        let seconds = stat.split(' ').next()?.parse::<f64>().ok()? / 1e9;
+        Some(format!("{} {seconds:.2} s", name.trim()))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures")]
 fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -49,7 +61,6 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
     let mut config = EngineConfig::new(lanes[workers], 1);
     config.concurrency = 20_000;
     config.start_batch = 10_000;
-    config.step_events_max = 20_000;
     let mut engine = Engine::new(stage, config);
     let job = JobId(1);
     engine.open_job(JobRun {
@@ -68,7 +79,7 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
     // The journal has a thread of its own, as in the driver.
     let (orders, inbox) = std::sync::mpsc::channel::<(u64, Vec<LaneBytes>)>();
     let (done, synced) = std::sync::mpsc::channel();
-    let journal = std::thread::spawn(move || {
+    let journal = std::thread::Builder::new().name("journal".into()).spawn(move || {
         for (group, parts) in inbox {
             let parts: Vec<LanePart<'_>> =
                 parts.iter().map(|p| LanePart { lane: p.lane, offset: p.offset, bytes: &p.bytes }).collect();
@@ -79,6 +90,7 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
             }
         }
     });
+    let journal = journal.expect("a thread");
     let (cpu, wall) = (cpu_seconds(), Instant::now());
     let mut receipts = 0;
     loop {
@@ -113,6 +125,7 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
             break;
         }
     }
+    println!("  {}", threads());
     drop(orders);
     journal.join().expect("the journal ended well");
     assert_eq!(engine.figures(job).urls.delivered, urls);
@@ -123,9 +136,10 @@ fn main() {
     let mut args = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
     let (urls, domains, rounds) =
         (args.next().unwrap_or(1_000_000), args.next().unwrap_or(1000), args.next().unwrap_or(3));
+    let only = args.next().map(|workers| workers as usize);
     for at in 0..rounds {
         let mut walls = Vec::new();
-        for workers in [1, 2] {
+        for workers in only.map_or(vec![1, 2], |workers| vec![workers]) {
             let (cpu, wall) = round(workers, urls, domains);
             walls.push(wall);
             println!(
@@ -134,6 +148,8 @@ fn main() {
                 urls as f64 / wall
             );
         }
-        println!("round {at}: 2 workers do {:.2} times the rate of 1", walls[0] / walls[1]);
+        if let [one, two] = walls[..] {
+            println!("round {at}: 2 workers do {:.2} times the rate of 1", one / two);
+        }
     }
 }

@@ -49,6 +49,8 @@ pub struct Engine {
     pub(crate) log: Vec<LogLine>,
     pub(crate) actions: Vec<Action>,
     pub(crate) recovered: bool,
+    /// URLs offered in the step that is not yet in `live`.
+    pub(crate) offered: u64,
 }
 
 impl Engine {
@@ -75,6 +77,7 @@ impl Engine {
             log: Vec::new(),
             actions: Vec::new(),
             recovered: false,
+            offered: 0,
         }
     }
 
@@ -88,23 +91,25 @@ impl Engine {
     /// Does everything that can be done at `now`; gives what is to be done outside.
     pub fn advance(&mut self, now: Tick) -> Vec<Action> {
         self.apply_stop_rules(now);
+        // What a step decided is seen to while the workers are at the next one. Both end in the same group.
+        let mut decided: Option<(Step, usize)> = None;
         loop {
-            let (events, stepped) = self.take_events(now);
-            let due = !events.is_empty() || now >= self.next_wake || stepped;
-            if !due {
+            let (events, loaded) = self.take_events(now);
+            if events.is_empty()
+                && !loaded
+                && let Some((step, count)) = decided.take()
+            {
+                self.apply(now, step, count);
+            }
+            if events.is_empty() && !loaded && now < self.next_wake {
                 break;
             }
             let count = events.len();
-            let step = self.stage.step(now, events, self.in_flight_max());
-            let ready = step.ready > 0;
-            self.apply(now, step, count);
-            let full = self.in_flight >= self.in_flight_max();
-            if self.next_wake <= now || (ready && !full) {
-                // Something is due that this step could not release: no room, or room that a lost lease has just made, or a
-                // body that is being read back.
-                let pause = if full { FULL_PAUSE_US } else { LOAD_PAUSE_US };
-                self.next_wake = self.next_wake.min(now.after_us(pause)).max(now.after_us(1));
+            self.stage.begin(now, events);
+            if let Some((step, count)) = decided.take() {
+                self.apply(now, step, count);
             }
+            decided = Some((self.stage.end(self.in_flight_max()), count));
         }
         self.close_group(now, false);
         std::mem::take(&mut self.actions)
@@ -170,14 +175,16 @@ impl Engine {
     /// Start URLs come in batches, as the queues run low; how far they came is in the same group as their admission.
     fn offer_start(&mut self, now: Tick, events: &mut Vec<Event>) {
         let mut records = Vec::new();
+        let offered = std::mem::take(&mut self.offered);
         for (job, run) in &mut self.jobs {
-            let queued = self.live.get(job).map_or(0, |live| live.urls.queued);
+            let queued = self.live.get(job).map_or(0, |live| live.urls.queued) + offered;
             let runs = run.ended.is_none() && run.stopping.is_none();
             if !runs || run.start_next >= run.start_count || queued >= self.config.start_low_water {
                 continue;
             }
             let count = self.config.start_batch.min((run.start_count - run.start_next) as usize);
             let end = run.start_next + count as u64;
+            self.offered += count as u64;
             // Several offers, so that several workers prepare them.
             while run.start_next < end {
                 let piece = OFFER_URLS.min((end - run.start_next) as usize);
@@ -226,6 +233,13 @@ impl Engine {
         self.outbox_bytes = step.outbox_bytes;
         self.next_wake = step.next_wake;
         self.apply_stop_rules(now);
+        let full = self.in_flight >= self.in_flight_max();
+        if self.next_wake <= now || (step.ready > 0 && !full) {
+            // Something is due that this step could not release: no room, or room that a lost lease has just made, or a body that is
+            // being read back.
+            let pause = if full { FULL_PAUSE_US } else { LOAD_PAUSE_US };
+            self.next_wake = self.next_wake.min(now.after_us(pause)).max(now.after_us(1));
+        }
     }
 
     /// Packs releases into messages.

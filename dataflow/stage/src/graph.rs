@@ -70,13 +70,17 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>) -> Graph {
     Graph { input, probe }
 }
 
-/// Where an event belongs: reports with their release, confirmations with their item, offers wherever they arrived.
-fn route(event: &Event, here: u64) -> u64 {
+/// The slot an event belongs to: reports with their release, confirmations with their item, offers wherever they arrive.
+pub(crate) fn owner(event: &Event) -> Option<u8> {
     match event {
-        Event::Report(report) => u64::from(page_slot(report.release)),
-        Event::Written { id, .. } => u64::from(id.slot()),
-        Event::Offer(_) | Event::Robots(_) => here,
+        Event::Report(report) => Some(page_slot(report.release)),
+        Event::Written { id, .. } => Some(id.slot()),
+        Event::Offer(_) | Event::Robots(_) => None,
     }
+}
+
+fn route(event: &Event, here: u64) -> u64 {
+    owner(event).map_or(here, u64::from)
 }
 
 fn settle<'scope>(

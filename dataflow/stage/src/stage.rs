@@ -5,6 +5,7 @@
 //! effects at any number of workers; nobody else names timely.
 
 use crate::event::{Event, Step};
+use crate::graph::owner;
 use crate::items::{ItemCounts, SinkMasks};
 use crate::remote::{self, Remote, Threads};
 use crate::worker::{Shell, Taken, WorkerConfig};
@@ -119,17 +120,30 @@ impl Stage {
 
     /// Applies events at `now`, lets everything come to rest, and releases requests until `in_flight_max` are under way.
     pub fn step(&mut self, now: Tick, events: Vec<Event>, in_flight_max: usize) -> Step {
+        self.begin(now, events);
+        self.end(in_flight_max)
+    }
+
+    /// The first half of a step: with several workers they begin, and the caller may do something else until `end`.
+    pub fn begin(&mut self, now: Tick, events: Vec<Event>) {
+        if let Some(local) = &mut self.local {
+            local.feed(now, self.epoch, events, std::mem::take(&mut self.loaded[0]));
+        } else {
+            self.feed_all(now, self.epoch, events);
+        }
+    }
+
+    /// The second half.
+    pub fn end(&mut self, in_flight_max: usize) -> Step {
         let epoch = self.epoch;
         self.epoch += 1;
         let mut step = Step { next_wake: Tick::NEVER, ..Step::default() };
         if let Some(local) = &mut self.local {
-            local.feed(now, epoch, events, std::mem::take(&mut self.loaded[0]));
             while !local.turn(epoch, true) {}
             let budget = in_flight_max.saturating_sub(local.leased());
             take(&mut step, 0, local.release(budget));
             return step;
         }
-        self.feed_all(now, epoch, events);
         let (hints, leased): (Vec<usize>, Vec<usize>) = self.remotes.iter_mut().map(Remote::rested).unzip();
         let budget = in_flight_max.saturating_sub(leased.iter().sum());
         for (remote, requests) in self.remotes.iter_mut().zip(share(budget, &hints)) {
@@ -141,15 +155,21 @@ impl Stage {
         step
     }
 
-    /// Spreads events over the workers in contiguous pieces; the exchange brings each to its owner.
+    /// Gives each event to its owner, so that the exchange moves nothing between threads; offers, which anyone may prepare, in turn.
     fn feed_all(&mut self, now: Tick, epoch: u64, events: Vec<Event>) {
         let workers = self.workers();
-        let each = events.len().div_ceil(workers).max(1);
-        let mut pieces: Vec<Vec<Event>> = vec![Vec::new(); workers];
-        for (at, event) in events.into_iter().enumerate() {
-            pieces[(self.turn + at / each) % workers].push(event);
+        let mut pieces: Vec<Vec<Event>> =
+            (0..workers).map(|_| Vec::with_capacity(events.len() / workers + 64)).collect();
+        for event in events {
+            let at = match owner(&event) {
+                Some(slot) => usize::from(slot) % workers,
+                None => {
+                    self.turn = (self.turn + 1) % workers;
+                    self.turn
+                }
+            };
+            pieces[at].push(event);
         }
-        self.turn = (self.turn + 1) % workers;
         for (at, remote) in self.remotes.iter_mut().enumerate() {
             let loaded = std::mem::take(&mut self.loaded[at]);
             remote.feed(now, epoch, std::mem::take(&mut pieces[at]), loaded);
