@@ -5,7 +5,7 @@ use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::MysqlPlace;
 use crate::table::{self, Table};
-use crate::write::{Batch, Written};
+use crate::write::{Batch, Gone, Written};
 use mysql_async::prelude::Queryable;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
 };
-use weir_model::{Item, Outcome};
+use weir_model::{Item, ItemId, Outcome};
 
 /// How often a batch is tried again at once when a deadlock chose it.
 const DEADLOCKS_MAX: u32 = 8;
@@ -42,6 +42,13 @@ struct State {
     tables: Vec<Table>,
     spider: String,
     packet_bytes_max: usize,
+}
+
+/// What is done in one transaction.
+#[derive(Clone, Copy, Debug)]
+enum Work<'a> {
+    Write(&'a [Arc<Item>]),
+    Delist { schema: u16, ids: &'a [ItemId], at: u64 },
 }
 
 impl MysqlSink {
@@ -89,6 +96,28 @@ impl MysqlSink {
         Ok(Opened { generation })
     }
 
+    /// Marks listings that a complete crawl no longer found as gone since `at` (the version it would have given them); their rows and
+    /// prices stay, and a newer version takes the mark off. One outcome an id, in order: stored, unchanged (marked before, or not
+    /// there), or stale (seen since).
+    pub async fn delist(&mut self, schema: u16, ids: &[ItemId], at: u64) -> Result<Vec<ItemOutcome>, SinkError> {
+        let open = self.opened()?;
+        let (state, ids) = (Arc::clone(&open.state), ids.to_vec());
+        let work = async move { state.lock().await.perform(Work::Delist { schema, ids: &ids, at }).await };
+        open.bridge.run(work).await.map(|written| written.outcomes)
+    }
+
+    fn opened(&self) -> Result<&OpenSink, SinkError> {
+        self.open.as_ref().ok_or_else(|| {
+            SinkError::new(
+                ErrorClass::Permanent,
+                "the database is not open",
+                self.place.shown.clone(),
+                "open before write",
+                "This is a mistake in weir: please report it",
+            )
+        })
+    }
+
     fn say_cuts(&mut self, cuts: BTreeMap<(String, String), u64>) {
         for ((table, column), count) in cuts {
             if !self.cuts.contains_key(&(table.clone(), column.clone())) {
@@ -100,14 +129,24 @@ impl MysqlSink {
 }
 
 impl State {
-    async fn write(&mut self, items: &[Arc<Item>]) -> Result<Written, SinkError> {
+    async fn perform(&mut self, work: Work<'_>) -> Result<Written, SinkError> {
         let (mut deadlocks, mut reconnects) = (0, 0);
         loop {
             let State { link, tables, spider, packet_bytes_max } = self;
             let (timeout, shown) = (link.place.timeout, link.place.shown.clone());
             let conn = link.conn().await?;
-            let batch = Batch { tables, spider, items, packet_bytes_max: *packet_bytes_max };
-            let error = match tokio::time::timeout(timeout, batch.write(conn)).await {
+            let done = async {
+                match work {
+                    Work::Write(items) => {
+                        Batch { tables, spider, items, packet_bytes_max: *packet_bytes_max }.write(conn).await
+                    }
+                    Work::Delist { schema, ids, at } => match tables.get(usize::from(schema)) {
+                        Some(table) => Gone { table, ids, at }.mark(conn).await,
+                        None => Ok(Written { outcomes: vec![ItemOutcome::Unchanged; ids.len()], ..Written::default() }),
+                    },
+                }
+            };
+            let error = match tokio::time::timeout(timeout, done).await {
                 Ok(Ok(written)) => return Ok(written),
                 Ok(Err(error)) => error,
                 Err(_) => {
@@ -151,20 +190,12 @@ impl Sink for MysqlSink {
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
         Box::pin(async move {
             outcomes.clear();
-            let Some(open) = &self.open else {
-                return Err(SinkError::new(
-                    ErrorClass::Permanent,
-                    "the database is not open",
-                    self.place.shown.clone(),
-                    "open before write",
-                    "This is a mistake in weir: please report it",
-                ));
-            };
+            let open = self.opened()?;
             if items.is_empty() {
                 return Ok(SinkMark::default());
             }
             let (state, items) = (Arc::clone(&open.state), items.to_vec());
-            let written = open.bridge.run(async move { state.lock().await.write(&items).await }).await?;
+            let written = open.bridge.run(async move { state.lock().await.perform(Work::Write(&items)).await }).await?;
             *outcomes = written.outcomes;
             self.say_cuts(written.cuts);
             Ok(SinkMark::default())

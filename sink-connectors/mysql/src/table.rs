@@ -30,6 +30,10 @@ pub(crate) struct Table {
     pub limits: Vec<Option<Limit>>,
     pub sql: WriteSql,
     pub look: WriteSql,
+    /// Looks which listings are marked as gone.
+    pub delisted: WriteSql,
+    /// Marks listings as gone.
+    pub delist: WriteSql,
     pub history: Vec<History>,
 }
 
@@ -207,6 +211,20 @@ async fn one(
             head: format!("SELECT `_id`, `_version`, `_hash` FROM `{name}` FORCE INDEX (PRIMARY) WHERE `_id` IN ("),
             row: "?".to_owned(),
             tail: if locked { ") FOR UPDATE".to_owned() } else { ")".to_owned() },
+        },
+        delisted: WriteSql {
+            head: format!(
+                "SELECT `_id`, `_version`, `{DELISTED}` IS NOT NULL FROM `{name}` FORCE INDEX (PRIMARY) WHERE `_id` IN ("
+            ),
+            row: "?".to_owned(),
+            tail: ") FOR UPDATE".to_owned(),
+        },
+        delist: WriteSql {
+            head: format!(
+                "UPDATE `{name}` SET `{DELISTED}` = ? WHERE `{DELISTED}` IS NULL AND `_version` < ? AND `_id` IN ("
+            ),
+            row: "?".to_owned(),
+            tail: ")".to_owned(),
         },
         schema: schema.clone(),
         columns,

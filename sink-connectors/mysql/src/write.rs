@@ -124,6 +124,46 @@ impl Batch<'_> {
     }
 }
 
+/// Listings that a complete crawl no longer found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone<'a> {
+    pub table: &'a Table,
+    pub ids: &'a [ItemId],
+    /// The version that the crawl would have given them.
+    pub at: u64,
+}
+
+impl Gone<'_> {
+    /// Marks and commits: stored when it is marked now, unchanged when there was nothing to mark, stale when it was seen since.
+    pub async fn mark(&self, conn: &mut Conn) -> Result<Written> {
+        conn.query_drop("START TRANSACTION").await?;
+        let mut order: Vec<usize> = (0..self.ids.len()).collect();
+        order.sort_by_key(|at| self.ids[*at].0);
+        let mut outcomes = vec![ItemOutcome::Unchanged; self.ids.len()];
+        for part in order.chunks(ROWS_MAX) {
+            let ids = part.iter().map(|at| Bound::Bytes(self.ids[*at].0.to_be_bytes().to_vec())).collect();
+            let ids = padded(ids);
+            let sql = self.table.delisted.of(ids.len());
+            let found: Vec<(Vec<u8>, u64, u8)> = conn.exec(sql, Params::Positional(ids.clone())).await?;
+            let there: HashMap<Vec<u8>, (u64, u8)> =
+                found.into_iter().map(|(id, version, marked)| (id, (version, marked))).collect();
+            for &at in part {
+                outcomes[at] = match there.get(self.ids[at].0.to_be_bytes().as_slice()) {
+                    Some((_, 1)) | None => ItemOutcome::Unchanged,
+                    Some((version, _)) if *version >= self.at => ItemOutcome::Stale,
+                    Some(_) => ItemOutcome::Stored,
+                };
+            }
+            let sql = self.table.delist.of(ids.len());
+            let params = [row::fetched_at(self.at), Bound::UInt(self.at)].into_iter().chain(ids).collect();
+            conn.exec_drop(sql, Params::Positional(params)).await?;
+        }
+        crash::point("mysql: commit delisted");
+        conn.query_drop("COMMIT").await?;
+        Ok(Written { outcomes, ..Written::default() })
+    }
+}
+
 /// Versions and hashes that are there.
 async fn look(
     conn: &mut Conn,

@@ -253,6 +253,26 @@ fn the_nearest_listings_come_first_and_the_antimeridian_is_no_wall() {
 }
 
 #[test]
+fn a_listing_that_is_gone_is_marked_keeps_its_prices_and_comes_back_with_a_newer_version() {
+    for options in ["?history=price", "?history=price&write=update"] {
+        let database = Database::fresh(options);
+        let mut sink = database.open();
+        write(&mut sink, &[item(1, 10, 1.0), item(2, 30, 2.0), item(3, 10, 3.0)]);
+        let ids = [3, 2, 9, 1].map(|id| item(id, 1, 1.0).id);
+        let marked = wait(sink.delist(0, &ids, 20)).unwrap();
+        let [stored, stale, unchanged] = [ItemOutcome::Stored, ItemOutcome::Stale, ItemOutcome::Unchanged];
+        assert_eq!(marked, [stored.clone(), stale.clone(), unchanged.clone(), stored]);
+        assert_eq!(wait(sink.delist(0, &ids, 20)).unwrap(), [unchanged.clone(), stale, unchanged.clone(), unchanged]);
+        let gone = "SELECT rooms, _delisted_at FROM listing ORDER BY _id";
+        let since = "1970-01-01 00:00:00.000020";
+        assert_eq!(database.query(gone), [format!("1|{since}"), "2|NULL".to_owned(), format!("3|{since}")]);
+        write(&mut sink, &[item(1, 40, 1.0)]);
+        assert_eq!(database.query(gone), ["1|NULL".to_owned(), "2|NULL".to_owned(), format!("3|{since}")]);
+        assert_eq!(database.query("SELECT COUNT(*) FROM listing_price_history"), ["3"]);
+    }
+}
+
+#[test]
 fn wrong_settings_are_named() {
     let database = Database::fresh("");
     let refused = |url: String| {

@@ -65,3 +65,14 @@ pub(crate) const FORGET: &str = r"
 if redis.call('EXISTS', KEYS[2]) == 0 then return redis.call('ZREM', KEYS[1], ARGV[1]) end
 return 0
 ";
+
+/// Marks an item as gone unless a crawl has seen it since. Keys: the hash, then its geo sets. Arguments: the version from which it
+/// counts as seen since, that version as a time, the member. Gives 1 marked, 0 nothing to mark, -1 seen since.
+pub(crate) const DELIST: &str = r"
+local there = redis.call('HMGET', KEYS[1], '_version', '_delisted_at')
+if not there[1] or there[2] then return 0 end
+if #there[1] > #ARGV[1] or (#there[1] == #ARGV[1] and there[1] >= ARGV[1]) then return -1 end
+redis.call('HSET', KEYS[1], '_delisted_at', ARGV[2])
+for set = 2, #KEYS do redis.call('ZREM', KEYS[set], ARGV[3]) end
+return 1
+";

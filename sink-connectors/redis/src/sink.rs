@@ -8,7 +8,7 @@ use crate::link::Link;
 use crate::place::RedisPlace;
 use crate::row;
 use crate::schema::{Keys, places_key};
-use crate::script::{MARK, WRITE};
+use crate::script::{DELIST, MARK, WRITE};
 use redis::{Pipeline, Value as Answer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use weir_connector::text;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
 };
-use weir_model::{Item, ItemSchema, Outcome, crash};
+use weir_model::{Item, ItemId, ItemSchema, Outcome, crash};
 
 /// Items a pipeline: a few megabytes of answers and requests in flight at most.
 const PIPELINE_ITEMS_MAX: usize = 512;
@@ -57,6 +57,27 @@ impl RedisSink {
     #[must_use]
     pub fn new(place: RedisPlace) -> RedisSink {
         RedisSink { place, env: |name| std::env::var(name).ok(), open: None }
+    }
+
+    /// Marks listings that a complete crawl no longer found as gone since `at` (the version it would have given them) and takes them
+    /// out of the geo sets; a newer version brings them back. One outcome an id, in order: stored, unchanged (marked before, or not
+    /// there), or stale (seen since).
+    pub async fn delist(&mut self, schema: u16, ids: &[ItemId], at: u64) -> Result<Vec<ItemOutcome>, SinkError> {
+        let open = self.opened()?;
+        let (state, ids) = (Arc::clone(&open.state), ids.to_vec());
+        open.bridge.run(async move { state.lock().await.delist(schema, &ids, at).await }).await
+    }
+
+    fn opened(&self) -> Result<&OpenSink, SinkError> {
+        self.open.as_ref().ok_or_else(|| {
+            SinkError::new(
+                ErrorClass::Permanent,
+                "the sink is not open",
+                self.place.shown.clone(),
+                "open before write",
+                "This is a mistake in weir: please report it",
+            )
+        })
     }
 
     fn start(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
@@ -193,6 +214,30 @@ impl State {
         Ok(Some(outcomes.into_iter().flatten().collect()))
     }
 
+    async fn delist(&mut self, schema: u16, ids: &[ItemId], at: u64) -> Result<Vec<ItemOutcome>, SinkError> {
+        let Some((_, keys)) = self.types.get(usize::from(schema)) else {
+            return Ok(vec![ItemOutcome::Unchanged; ids.len()]);
+        };
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for part in ids.chunks(PIPELINE_ITEMS_MAX) {
+            let mut pipe = redis::pipe();
+            for id in part {
+                let command = pipe.cmd("EVAL").arg(DELIST).arg(1 + keys.places.len()).arg(keys.item(*id));
+                for (_, set) in &keys.places {
+                    command.arg(set);
+                }
+                command.arg(at).arg(text::version_as_time(at)).arg(id.to_hex());
+            }
+            let answers: Vec<i64> = self.link.all("delist", pipe).await?;
+            outcomes.extend(answers.into_iter().map(|answer| match answer {
+                1 => ItemOutcome::Stored,
+                -1 => ItemOutcome::Stale,
+                _ => ItemOutcome::Unchanged,
+            }));
+        }
+        Ok(outcomes)
+    }
+
     fn put(&self, pipe: &mut Pipeline, schema: &ItemSchema, keys: &Keys, item: &Item) {
         let id = item.id.to_hex();
         let hash = format!("{:016x}", item.hash);
@@ -258,15 +303,7 @@ impl Sink for RedisSink {
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
         Box::pin(async move {
             outcomes.clear();
-            let Some(open) = &self.open else {
-                return Err(SinkError::new(
-                    ErrorClass::Permanent,
-                    "the sink is not open",
-                    self.place.shown.clone(),
-                    "open before write",
-                    "This is a mistake in weir: please report it",
-                ));
-            };
+            let open = self.opened()?;
             if items.is_empty() {
                 return Ok(SinkMark::default());
             }

@@ -184,6 +184,22 @@ fn the_nearest_listings_come_first_and_expired_or_delisted_ones_not_at_all() {
 }
 
 #[test]
+fn a_listing_that_is_gone_is_marked_and_comes_back_with_a_newer_version() {
+    let keys = Keys::fresh("");
+    let mut sink = keys.open();
+    write(&mut sink, &[item(2, 10, 1.0), item(4, 30, 2.0)]);
+    let ids = [4, 9, 2].map(|id| item(id, 1, 1.0).id);
+    let mut delist = |at| wait(sink.delist(0, &ids, at)).unwrap();
+    assert_eq!(delist(20), [ItemOutcome::Stale, ItemOutcome::Unchanged, ItemOutcome::Stored]);
+    assert_eq!(delist(20), [ItemOutcome::Stale, ItemOutcome::Unchanged, ItemOutcome::Unchanged]);
+    assert_eq!(keys.ask::<String>(&format!("HGET {SECOND} _delisted_at")), "1970-01-01T00:00:00.000020Z");
+    assert_eq!(keys.ask::<i64>("ZCARD ~listing:geo:location"), 1);
+    write(&mut sink, &[item(2, 40, 1.0)]);
+    assert!(!keys.ask::<bool>(&format!("HEXISTS {SECOND} _delisted_at")));
+    assert_eq!(keys.ask::<i64>("ZCARD ~listing:geo:location"), 2);
+}
+
+#[test]
 fn geocodes_are_cached_for_their_time() {
     let keys = Keys::fresh("");
     let cache = RedisCache::from_url(&keys.url()).unwrap();

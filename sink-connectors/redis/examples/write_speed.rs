@@ -1,5 +1,5 @@
 //! Rows a second and CPU seconds for 50,000 listings:
-//! `cargo run --release -p weir-redis --example replace_speed -- URL [ITEMS]`.
+//! `cargo run --release -p weir-redis --example write_speed -- URL [ITEMS]`.
 
 use std::sync::Arc;
 use std::time::Instant;
