@@ -1,14 +1,20 @@
-//! The contracts on SQS, S3 and DynamoDB as the emulator has them. `WEIR_TEST_AWS=http://127.0.0.1:PORT` names a running one; else
-//! these tests say that they were skipped.
+//! The contracts on SQS, S3 and DynamoDB as the emulator has them, and what becomes of work when it goes away. The emulator is
+//! started for this file, or named: `WEIR_TEST_AWS=http://127.0.0.1:PORT`.
 
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_sqs::types::QueueAttributeName;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_aws::Aws;
+use weir_model::{Clock, Tick};
 use weir_queue::contract::{QueueFixture, artifacts_contract, claims_contract, queue_contract};
-use weir_queue::{ArtifactStore, BoxFuture, MessageQueue, QueueErrorClass, Ticketed, Tickets};
+use weir_queue::{
+    ArtifactStore, Backoff, BoxFuture, Inbox, InboxConfig, InboxEvent, MessageQueue, QueueErrorClass, Ticketed,
+    Tickets, send_all,
+};
+use weir_services::{Kind, Service};
 
 static NAMES: AtomicU32 = AtomicU32::new(0);
 
@@ -16,12 +22,9 @@ fn name(what: &str) -> String {
     format!("weir-{what}-{}-{}", std::process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
-fn aws() -> Option<Aws> {
-    let Ok(url) = std::env::var("WEIR_TEST_AWS") else {
-        eprintln!("skipped: WEIR_TEST_AWS names no emulator");
-        return None;
-    };
-    Some(Aws::at(&url, "eu-central-1"))
+fn aws() -> Aws {
+    let emulator = Service::shared_aws().expect("the emulator starts");
+    Aws::at(emulator.url(), "eu-central-1")
 }
 
 async fn new_queue(aws: &Aws, visibility: Duration) -> weir_aws::SqsQueue {
@@ -66,22 +69,19 @@ impl QueueFixture for TicketedSqs {
 
 #[tokio::test]
 async fn sqs_keeps_the_queue_contract() {
-    if let Some(aws) = aws() {
-        queue_contract(&Sqs(aws)).await;
-    }
+    queue_contract(&Sqs(aws())).await;
 }
 
 #[tokio::test]
 async fn sqs_with_tickets_in_s3_keeps_the_queue_contract() {
-    if let Some(aws) = aws() {
-        let tickets = Tickets::new(Arc::new(new_bucket(&aws).await));
-        queue_contract(&TicketedSqs(aws, tickets)).await;
-    }
+    let aws = aws();
+    let tickets = Tickets::new(Arc::new(new_bucket(&aws).await));
+    queue_contract(&TicketedSqs(aws, tickets)).await;
 }
 
 #[tokio::test]
 async fn a_message_beyond_a_mebibyte_travels_through_s3() {
-    let Some(aws) = aws() else { return };
+    let aws = aws();
     let store = Arc::new(new_bucket(&aws).await);
     let queue = Ticketed::new(new_queue(&aws, Duration::from_secs(60)).await, Tickets::new(store.clone()));
     let bodies = ["small".to_owned(), "£".repeat(700_000)];
@@ -101,14 +101,12 @@ async fn a_message_beyond_a_mebibyte_travels_through_s3() {
 
 #[tokio::test]
 async fn s3_keeps_the_artifacts_contract() {
-    if let Some(aws) = aws() {
-        artifacts_contract(&new_bucket(&aws).await).await;
-    }
+    artifacts_contract(&new_bucket(&aws()).await).await;
 }
 
 #[tokio::test]
 async fn dynamodb_keeps_the_claims_contract() {
-    let Some(aws) = aws() else { return };
+    let aws = aws();
     let table = name("claims");
     let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build().expect("complete");
     let id = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S).build();
@@ -120,7 +118,7 @@ async fn dynamodb_keeps_the_claims_contract() {
 
 #[tokio::test]
 async fn what_is_not_deployed_is_a_permanent_error_that_says_so() {
-    let Some(aws) = aws() else { return };
+    let aws = aws();
     let error = aws.queue_by_name("weir-no-such-queue").await.expect_err("no queue");
     assert_eq!(error.class, QueueErrorClass::Permanent, "{error}");
     assert!(error.message.contains("weir-no-such-queue") && error.message.contains("deployed"), "{error}");
@@ -146,4 +144,108 @@ async fn nobody_at_the_address_is_a_transient_error_that_asks_for_the_emulator()
         let error = outcome.expect_err("nobody there");
         assert!(error.is_transient() && error.message.contains("AWS_ENDPOINT_URL"), "{error}");
     }
+}
+
+struct TestClock(std::time::Instant);
+
+impl Clock for TestClock {
+    fn now(&self) -> Tick {
+        Tick(1).after(self.0.elapsed())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the test's own clock")]
+fn clock() -> Arc<TestClock> {
+    Arc::new(TestClock(std::time::Instant::now()))
+}
+
+type Events = tokio::sync::mpsc::UnboundedReceiver<InboxEvent>;
+
+fn inbox(queue: Arc<dyn MessageQueue>, visibility: u64) -> (Inbox, Events) {
+    let (events, arrivals) = tokio::sync::mpsc::unbounded_channel();
+    let (visibility, wait) = (Duration::from_secs(visibility), Duration::from_secs(1));
+    let config = InboxConfig { visibility, wait, ..InboxConfig::default() };
+    // After the end nobody listens.
+    (Inbox::start(queue, clock(), config, move |event| drop(events.send(event))), arrivals)
+}
+
+async fn event(events: &mut Events) -> InboxEvent {
+    let next = tokio::time::timeout(Duration::from_secs(60), events.recv()).await;
+    next.expect("within a minute").expect("the inbox lives")
+}
+
+#[tokio::test]
+async fn a_message_stays_hidden_on_sqs_beyond_its_visibility_while_work_lasts() {
+    let queue = Arc::new(new_queue(&aws(), Duration::from_secs(2)).await);
+    assert_eq!(queue.send(&["long work".into()]).await, [Ok(())]);
+    let (inbox, mut events) = inbox(queue.clone(), 2);
+    let InboxEvent::Arrived(arrival) = event(&mut events).await else { panic!("a message") };
+    for _ in 0..7 {
+        assert_eq!(queue.receive(10, Duration::from_secs(1)).await, Ok(vec![]), "another consumer gets nothing");
+    }
+    inbox.settle(&[arrival.receipt]);
+    inbox.end().await;
+    for _ in 0..3 {
+        assert_eq!(queue.receive(10, Duration::from_secs(1)).await, Ok(vec![]), "settled");
+    }
+}
+
+#[tokio::test]
+async fn when_the_service_goes_away_and_comes_back_nothing_is_lost() {
+    let mut emulator = Service::builder(Kind::Aws).variable("PERSIST_STATE", "1").start().expect("the emulator starts");
+    let aws = Aws::at(emulator.url(), "eu-central-1");
+    let queue = Arc::new(new_queue(&aws, Duration::from_secs(3)).await);
+    let bodies: BTreeSet<String> = (0..20).map(|number| format!("message {number}")).collect();
+    assert!(queue.send(&bodies.iter().cloned().collect::<Vec<_>>()).await.iter().all(Result::is_ok));
+    let (inbox, mut events) = inbox(queue.clone(), 3);
+    // Half of what arrives is settled; the other half is under way when the service goes away.
+    let mut settled = BTreeSet::new();
+    let mut under_way = BTreeMap::new();
+    while settled.len() + under_way.len() < bodies.len() {
+        if let InboxEvent::Arrived(arrival) = event(&mut events).await {
+            let body = arrival.body.expect("a body");
+            if settled.len() < 10 && !settled.contains(&body) {
+                inbox.settle(&[arrival.receipt]);
+                settled.insert(body);
+            } else {
+                under_way.insert(body, arrival.receipt);
+            }
+        }
+    }
+    while inbox.figures().settled < 10 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    emulator.stop().expect("stopped");
+    let late = send_all(&*queue, vec!["late".into()], Backoff { attempts: 2, ..Backoff::default() }).await;
+    assert!(late[0].as_ref().is_err_and(weir_queue::QueueError::is_transient), "{late:?}");
+    loop {
+        if let InboxEvent::Trouble(error) = event(&mut events).await {
+            assert!(error.is_transient(), "{error}");
+            break;
+        }
+    }
+    emulator.restart().expect("back");
+    // Whether it kept the visibility or not: what was not settled can be settled now, by its old receipt or by a new one.
+    inbox.settle(&under_way.values().copied().collect::<Vec<_>>());
+    let left = || async {
+        let call = aws_sdk_sqs::Client::new(aws.sdk()).get_queue_attributes().queue_url(queue.url());
+        let got = call.attribute_names(QueueAttributeName::All).send().await.expect("attributes");
+        let count = |name| got.attributes().and_then(|all| all.get(&name)?.parse::<u64>().ok()).expect("a count");
+        count(QueueAttributeName::ApproximateNumberOfMessages)
+            + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+    };
+    for _ in 0..600 {
+        if left().await == 0 {
+            break;
+        }
+        if let Ok(Some(InboxEvent::Arrived(again))) =
+            tokio::time::timeout(Duration::from_millis(100), events.recv()).await
+        {
+            let body = again.body.expect("a body");
+            assert!(!settled.contains(&body), "{body} was settled, and is back");
+            inbox.settle(&[again.receipt]);
+        }
+    }
+    assert_eq!(left().await, 0);
+    inbox.end().await;
 }

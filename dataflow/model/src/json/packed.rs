@@ -1,7 +1,9 @@
 //! One field, compressed: gzip in base64, readable with `base64 -d | gunzip`.
 //!
-//! Why it pays: a queue bills every 64 KiB three times (sent, received, deleted), and reports of one site are alike; the
-//! measured ratio is written beside [`PACKED_FROM_BYTES`]. Compressing costs the function some microseconds a page.
+//! Why it pays: a queue bills every 64 KiB of a message three times (sent, received, deleted), and reports of one site are alike.
+//! Measured on the practice site, 320 reports together: a listing 770 bytes plain and 228 packed, an index page with 30 links 1,946
+//! and 246 (`cargo run --release -p weir-fetch-parse --example report_bytes`). So a billed unit holds 260 pages instead of 34 to 85,
+//! for some 20 microseconds of CPU a page.
 //!
 //! Invariant: unpacking allocates at most [`UNPACKED_BYTES_MAX`], whatever the field holds.
 
