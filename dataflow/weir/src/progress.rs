@@ -1,4 +1,7 @@
 //! Progress on a terminal (one line that moves) or as plain lines otherwise. Written to standard error.
+//!
+//! Latencies are told by Little's law, S = N / T: what was under way on average, divided by what got through a second. So they need
+//! no clock a request, and say the same as the queue lengths beside them.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -10,7 +13,61 @@ pub struct Display {
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: Option<Duration>,
-    last: Option<(Duration, u64, u64)>,
+    window: Window,
+}
+
+/// What happened since rates were last told anew, and the sums of the queue lengths seen since.
+#[derive(Default)]
+struct Window {
+    began: Duration,
+    pages: u64,
+    items: u64,
+    seen: u64,
+    under_way: u64,
+    to_store: u64,
+    told: Rates,
+}
+
+/// Figures a second, and seconds a page.
+#[derive(Clone, Copy, Default)]
+struct Rates {
+    pages: f64,
+    items: f64,
+    latency: f64,
+    storing: f64,
+}
+
+/// Rates are means over at least this long.
+const WINDOW: Duration = Duration::from_secs(2);
+
+impl Window {
+    /// Rates of the last whole window; of what there is so far in the first one.
+    fn rates(&mut self, progress: &Progress) -> Rates {
+        self.seen += 1;
+        self.under_way += progress.in_flight;
+        self.to_store += progress.pending;
+        let took = progress.elapsed.saturating_sub(self.began);
+        let (pages, items) = (progress.pages - self.pages, progress.items - self.items);
+        let whole = took >= WINDOW;
+        if whole || self.began.is_zero() {
+            let seconds = took.as_secs_f64().max(1e-3);
+            let (page_rate, seen) = (pages as f64 / seconds, self.seen as f64);
+            let law = |sum: u64| if pages == 0 { 0.0 } else { sum as f64 / seen / page_rate };
+            let (latency, storing) = (law(self.under_way), law(self.to_store));
+            self.told = Rates { pages: page_rate, items: items as f64 / seconds, latency, storing };
+        }
+        let told = self.told;
+        if whole {
+            *self = Window {
+                began: progress.elapsed,
+                pages: progress.pages,
+                items: progress.items,
+                told,
+                ..Window::default()
+            };
+        }
+        told
+    }
 }
 
 /// Plain lines come this often.
@@ -25,7 +82,7 @@ impl Display {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Display { bar, quiet, last_line: None, last: None }
+        Display { bar, quiet, last_line: None, window: Window::default() }
     }
 
     /// Shows the newest figures.
@@ -33,10 +90,19 @@ impl Display {
         if self.quiet {
             return;
         }
-        let (rate, item_rate) = self.rates(progress);
+        let rates = self.window.rates(progress);
         let message = format!(
-            "{} pages, {} items, {} errors, {rate:.0} pages/s, {item_rate:.0} items/s | queued {} under way {} to store {}",
-            progress.pages, progress.items, progress.errors, progress.queued, progress.in_flight, progress.pending,
+            "{} pages, {} items, {} errors, {:.0} pages/s, {:.0} items/s, latency {:.3} s, storing {:.3} s | queued {} under way {} to store {}",
+            progress.pages,
+            progress.items,
+            progress.errors,
+            rates.pages,
+            rates.items,
+            rates.latency,
+            rates.storing,
+            progress.queued,
+            progress.in_flight,
+            progress.pending,
         );
         if let Some(bar) = &self.bar {
             bar.set_length(progress.pages + progress.queued + progress.in_flight);
@@ -46,17 +112,6 @@ impl Display {
             self.last_line = Some(progress.elapsed);
             crate::out::err!("[{:>6.1}s] {message}", progress.elapsed.as_secs_f64());
         }
-    }
-
-    /// Pages and items a second since the last call that was at least half a second ago.
-    fn rates(&mut self, progress: &Progress) -> (f64, f64) {
-        let (at, pages, items) = self.last.unwrap_or((Duration::ZERO, 0, 0));
-        let seconds = (progress.elapsed.saturating_sub(at)).as_secs_f64();
-        if seconds >= 2.0 || self.last.is_none() {
-            self.last = Some((progress.elapsed, progress.pages, progress.items));
-        }
-        let seconds = seconds.max(1e-3);
-        ((progress.pages - pages) as f64 / seconds, (progress.items - items) as f64 / seconds)
     }
 
     /// A line above the bar.
@@ -72,5 +127,36 @@ impl Display {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(ms: u64, pages: u64, in_flight: u64, pending: u64) -> Progress {
+        let elapsed = Duration::from_millis(ms);
+        Progress { elapsed, pages, items: 2 * pages, errors: 0, queued: 0, in_flight, pending }
+    }
+
+    #[test]
+    fn latency_follows_from_queue_lengths_and_rate() {
+        let mut window = Window::default();
+        // Ten pages a second, four under way and one to store all the time: 0.4 s and 0.1 s a page.
+        for at in 1..=50 {
+            let rates = window.rates(&progress(at * 100, at, 4, 1));
+            assert!((rates.pages - 10.0).abs() < 1e-6 && (rates.items - 20.0).abs() < 1e-6, "at {at}: {}", rates.pages);
+            assert!(
+                (rates.latency - 0.4).abs() < 1e-6 && (rates.storing - 0.1).abs() < 1e-6,
+                "at {at}: {}",
+                rates.latency
+            );
+        }
+        // The site stands still: nothing gets through, and no latency can be told.
+        for at in 51..=100 {
+            window.rates(&progress(at * 100, 50, 4, 0));
+        }
+        let rates = window.rates(&progress(10_100, 50, 4, 0));
+        assert_eq!((rates.pages, rates.latency), (0.0, 0.0));
     }
 }

@@ -17,4 +17,4 @@ pub use batch::{BatchPolicy, Batcher};
 pub use error::{ErrorClass, SinkError};
 pub use futures_util::future::BoxFuture;
 pub use sink::{ItemOutcome, JobInfo, Opened, Sink, SinkInfo, SinkKind, SinkMark};
-pub use url::{FeedFormat, SinkUrl, redact};
+pub use url::{FeedFormat, ServerKind, SinkUrl, redact};

@@ -44,10 +44,37 @@ pub enum SinkUrl {
         /// `?new_columns=add`: fields that a table lacks become columns.
         add_columns: bool,
     },
+    /// A server, `mysql://...`: its connector reads the rest.
+    Server {
+        /// Which connector.
+        kind: ServerKind,
+        /// As written, secrets and all.
+        url: String,
+    },
 }
 
-const KNOWN: &str =
-    "PATH.jsonl (or .jl), PATH.json, PATH.csv, PATH:FORMAT with FORMAT jsonlines, json or csv, or sqlite:PATH.db";
+/// A server that items can go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// MySQL 8 or MariaDB.
+    Mysql,
+    /// Redis.
+    Redis,
+}
+
+impl ServerKind {
+    /// By a URL's scheme.
+    #[must_use]
+    pub fn from_scheme(scheme: &str) -> Option<ServerKind> {
+        Some(match scheme {
+            "mysql" | "mariadb" => ServerKind::Mysql,
+            "redis" | "rediss" => ServerKind::Redis,
+            _ => return None,
+        })
+    }
+}
+
+const KNOWN: &str = "PATH.jsonl (or .jl), PATH.json, PATH.csv, PATH:FORMAT with FORMAT jsonlines, json or csv, sqlite:PATH.db, mysql://USER@HOST/DB/TABLE or redis://HOST/0";
 
 impl SinkUrl {
     /// Reads what stands behind `-o`.
@@ -61,9 +88,10 @@ impl SinkUrl {
         match scheme(text) {
             Some(("sqlite", rest)) => parse_sqlite(rest, &wrong),
             Some(("file", rest)) => parse_feed(rest.strip_prefix("//").unwrap_or(rest), &wrong),
-            Some((other, _)) => {
-                Err(wrong(format!("unknown sink {other:?}"), KNOWN, "Sinks of this version are files and SQLite"))
-            }
+            Some((other, _)) => match ServerKind::from_scheme(other) {
+                Some(kind) => Ok(SinkUrl::Server { kind, url: text.to_owned() }),
+                None => Err(wrong(format!("unknown sink {other:?}"), KNOWN, "Choose one of these")),
+            },
             None => parse_feed(text, &wrong),
         }
     }

@@ -6,7 +6,7 @@ use crate::{exit, signals};
 use clap::Args as ClapArgs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_connector::{Sink, SinkUrl};
+use weir_connector::{ServerKind, Sink, SinkError, SinkUrl};
 use weir_driver::{CrawlOptions, CrawlReport, LogLevel, Observer, Profile, Progress, Settings};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
@@ -22,7 +22,7 @@ pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
     spider: Option<PathBuf>,
-    /// Where items go: a feed file (.jsonl, .json, .csv) or sqlite:FILE; may be repeated. Default: sqlite:NAME.db
+    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, mysql://USER@HOST/DB/TABLE, redis://HOST/0; may be repeated. Default: sqlite:NAME.db
     #[arg(short = 'o', value_name = "SINK")]
     outputs: Vec<String>,
     /// Replace feed files that exist
@@ -118,13 +118,16 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
         return Err(Usage(format!("--workers {}: expected 1 to 64", plan.workers)).into());
     }
     start_log(plan.settings.log_level);
+    // Progress is information: who asks for warnings alone gets none.
+    let quiet = quiet || plan.settings.log_level < LogLevel::Info;
     let name = plan.spider.name().to_owned();
     let outputs = if plan.outputs.is_empty() { vec![format!("sqlite:{name}.db")] } else { plan.outputs };
     let urls = outputs.iter().map(|url| SinkUrl::parse(url)).collect::<Result<Vec<_>, _>>();
     let urls = urls.map_err(|error| Usage(error.to_string()))?;
     let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
     cmd::places::check(&outputs, &urls, &state)?;
-    let sinks = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect();
+    let sinks = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect::<Result<Vec<_>, _>>();
+    let sinks = sinks.map_err(|error| Usage(error.to_string()))?;
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
     require_agent(&plan.settings, &plan.spider)?;
     let options = CrawlOptions {
@@ -157,8 +160,10 @@ fn start_log(level: LogLevel) {
     let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).try_init();
 }
 
-fn open_sink(url: SinkUrl, existing: Existing) -> Box<dyn Sink> {
-    match url {
+fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
+    Ok(match url {
+        SinkUrl::Server { kind: ServerKind::Mysql, url } => Box::new(weir_mysql::MysqlSink::from_url(&url)?),
+        SinkUrl::Server { kind: ServerKind::Redis, url } => Box::new(weir_redis::RedisSink::from_url(&url)?),
         SinkUrl::Sqlite { path, add_columns: true } => Box::new(weir_sqlite::SqliteSink::new(path).with_new_columns()),
         SinkUrl::Sqlite { path, add_columns: false } => Box::new(weir_sqlite::SqliteSink::new(path)),
         SinkUrl::Feed { path, format } => {
@@ -169,7 +174,7 @@ fn open_sink(url: SinkUrl, existing: Existing) -> Box<dyn Sink> {
             };
             Box::new(weir_feed::FeedSink::new(path, format).with_existing(existing))
         }
-    }
+    })
 }
 
 /// The policy file; without one, the default law that `profile` names.
@@ -234,7 +239,11 @@ fn log_line(line: &LogLine) -> String {
         LogLine::Retrying { url, attempts, reason } => {
             format!("Retrying <GET {url}> (failed {attempts} times): {reason}")
         }
-        LogLine::Rejected { reason, url, detail } => format!("Rejected <GET {url}>: {} {detail}", reason.as_str()),
+        LogLine::Rejected { reason, url, detail } => {
+            // A detail often begins with its reason: `status` and `status 404`.
+            let reason = if detail.starts_with(reason.as_str()) { "" } else { reason.as_str() };
+            format!("Rejected <GET {url}>: {}", format!("{reason} {detail}").trim())
+        }
     }
 }
 

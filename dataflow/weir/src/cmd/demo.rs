@@ -11,6 +11,7 @@ use weir_site::{Site, SiteOptions};
 
 /// Crawl 50,000 listings of the practice site, from nothing to answers
 #[derive(ClapArgs)]
+#[command(after_help = "Example:\n  weir demo --pages 100 --dir /tmp/demo")]
 pub struct Args {
     /// Index pages, 30 listings each; the default gives 50,000 listings
     #[arg(long)]

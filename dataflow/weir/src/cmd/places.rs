@@ -35,10 +35,10 @@ pub fn check(outputs: &[String], sinks: &[SinkUrl], state: &Path) -> Result<(), 
     Ok(())
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "a sink without a file will have none")]
 fn file_of(sink: &SinkUrl) -> Option<&Path> {
     match sink {
         SinkUrl::Feed { path, .. } | SinkUrl::Sqlite { path, .. } => Some(path),
+        SinkUrl::Server { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// Work with spider files
 #[derive(Subcommand)]
+#[command(after_help = "Examples:\n  weir spider validate examples/*.toml\n  weir spider schema > spider.schema.json")]
 pub enum Args {
     /// Compile spider files and say every mistake with its line and column
     #[command(after_help = "Example:\n  weir spider validate examples/*.toml")]
