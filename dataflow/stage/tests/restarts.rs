@@ -122,7 +122,7 @@ fn newest(sent: &Sent) -> BTreeMap<ItemId, (u64, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happened_sinks_are_a_function_of_the_items_and_every_page_is_delivered_once(
