@@ -2,6 +2,8 @@
 //!
 //! Every test has its own temporary folder and its own site on a free port, and stops what it starts.
 
+pub mod server;
+
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -167,6 +169,25 @@ pub fn run(command: &mut Command, code: i32) -> anyhow::Result<Output> {
         );
     }
     Ok(output)
+}
+
+/// Waits for a condition of the outside, with a bound; the condition is looked at, not slept for.
+///
+/// # Panics
+/// When it does not come true within a minute.
+#[allow(clippy::disallowed_methods, reason = "a test that watches another process needs a clock")]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "waited too long for {what}");
+        std::thread::park_timeout(std::time::Duration::from_millis(1));
+    }
+}
+
+/// What a command printed, standard output and standard error, as text.
+#[must_use]
+pub fn printed(output: &Output) -> (String, String) {
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Starts in the background.
