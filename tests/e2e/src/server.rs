@@ -56,6 +56,7 @@ struct Shared {
     heard: Mutex<Vec<Heard>>,
     under_way: AtomicUsize,
     under_way_max: AtomicUsize,
+    connections: AtomicUsize,
     closed: AtomicBool,
 }
 
@@ -77,6 +78,7 @@ impl Server {
             heard: Mutex::default(),
             under_way: AtomicUsize::new(0),
             under_way_max: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         });
         let (state, answer) = (Arc::clone(&shared), Arc::new(answer));
@@ -85,6 +87,7 @@ impl Server {
                 if state.closed.load(Ordering::SeqCst) {
                     return;
                 }
+                state.connections.fetch_add(1, Ordering::SeqCst);
                 let (state, answer) = (Arc::clone(&state), Arc::clone(&answer));
                 // A connection that breaks is the client's matter.
                 std::thread::spawn(move || stream.and_then(|stream| serve(stream, &state, &*answer)));
@@ -106,7 +109,13 @@ impl Server {
         heard.iter().filter(|heard| heard.path != "/robots.txt").cloned().collect()
     }
 
-    /// The most requests that were under way at once.
+    /// Connections that were made.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// The most requests that were under way at once: read, and not yet answered by the closure.
     #[must_use]
     pub fn under_way_max(&self) -> usize {
         self.shared.under_way_max.load(Ordering::SeqCst)
