@@ -105,6 +105,8 @@ struct Shared {
     book: Mutex<Book>,
     room: Notify,
     settle: Notify,
+    /// Held while a settlement is under way: the end waits for it.
+    settling: tokio::sync::Mutex<()>,
 }
 
 /// An inbox: tasks on the runtime that it was started on.
@@ -123,7 +125,9 @@ impl Inbox {
     ) -> Inbox {
         let pollers = config.pollers.max(1);
         let book = Mutex::default();
-        let shared = Arc::new(Shared { queue, clock, config, book, room: Notify::new(), settle: Notify::new() });
+        let settling = tokio::sync::Mutex::new(());
+        let shared =
+            Arc::new(Shared { queue, clock, config, book, room: Notify::new(), settle: Notify::new(), settling });
         let tell = Arc::new(tell);
         let mut tasks = Vec::with_capacity(pollers + 2);
         for _ in 0..pollers {
@@ -158,6 +162,7 @@ impl Inbox {
 
     /// Stops receiving, settles what was told, and gives the rest back to the queue at once.
     pub async fn end(self) {
+        let under_way = self.shared.settling.lock().await;
         for task in &self.tasks {
             task.abort();
         }
@@ -165,6 +170,7 @@ impl Inbox {
             // Aborted: that is what it says.
             let _ = task.await;
         }
+        drop(under_way);
         self.shared.settle_told().await;
         let left: Vec<Receipt> = self.shared.with(|book| {
             book.bytes = 0;
@@ -260,6 +266,7 @@ impl Shared {
     }
 
     async fn settle_told(&self) {
+        let _under_way = self.settling.lock().await;
         let told: Vec<Receipt> = self.with(|book| {
             let told = std::mem::take(&mut book.to_settle);
             let mut receipts = Vec::with_capacity(told.len());

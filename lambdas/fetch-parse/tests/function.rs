@@ -205,8 +205,10 @@ fn a_message_that_cannot_be_read_fails_alone() {
         let (world, server) = (world().await, server().await);
         let good = envelope(7, &[server.url("/a")]).to_json();
         let other_version = good.replacen("\"v\":1", "\"v\":9", 1);
-        let invoked = world.invoke(&["no JSON".into(), good, other_version, String::new()]).await;
-        assert_eq!(invoked.failed, ["m-1-0", "m-1-2", "m-1-3"]);
+        let mut agent = envelope(8, &[server.url("/b")]);
+        agent.jobs[0].fetch.user_agent = Some("two\nlines".into());
+        let invoked = world.invoke(&["no JSON".into(), good, other_version, String::new(), agent.to_json()]).await;
+        assert_eq!(invoked.failed, ["m-1-0", "m-1-2", "m-1-3", "m-1-4"]);
         assert!(invoked.figures.log_line().contains("version 9"), "{}", invoked.figures.log_line());
         assert_eq!(world.reports().await.len(), 1);
     });

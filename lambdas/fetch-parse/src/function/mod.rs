@@ -29,7 +29,7 @@ use std::sync::Arc;
 use weir_fetch::{ByteBudget, Fetcher};
 use weir_model::json::{FetchEnvelope, FetchRules, QueueMessage};
 use weir_model::{Clock, FetchMessage, FetchOutcome, JobId, LinkBatch, Release, Report, RequestKind, Tick};
-use weir_queue::{ArtifactStore, Claim, Claims, MessageQueue, Tickets};
+use weir_queue::{ArtifactStore, Claim, Claims, MessageQueue, QueueError, Tickets};
 use weir_spider::Spider;
 
 /// Sets of fetch rules that are kept with their connections; beyond it all are dropped, and made again when needed.
@@ -142,11 +142,22 @@ impl Function {
                 }
             }
         }
+        let owners: Vec<String> = taken
+            .iter()
+            .map(|message| format!("{request}/{}/{}", message.delivery, deliveries[message.delivery].id))
+            .collect();
+        let claims = taken.iter().zip(&owners).map(|(message, owner)| self.claim(&message.envelope, owner));
+        let claims = futures_util::future::join_all(claims).await;
         let mut claimed = Vec::with_capacity(taken.len());
-        for message in taken {
-            let owner = format!("{request}/{}/{}", message.delivery, deliveries[message.delivery].id);
-            if self.claim(&message.envelope, &owner, &mut figures).await {
-                claimed.push(message);
+        for (message, claim) in taken.into_iter().zip(claims) {
+            match claim {
+                Ok(Claim::Won) => claimed.push(message),
+                Ok(Claim::Lost) => figures.claims_lost += 1,
+                // Somebody may have it, so nothing is fetched; the stage's lease brings the requests back.
+                Err(error) => {
+                    figures.claims_failed += 1;
+                    figures.trouble(format!("claim {}: {error}", message.envelope.claim_key()));
+                }
             }
         }
         let figures = RefCell::new(figures);
@@ -173,6 +184,7 @@ impl Function {
         let envelope = FetchEnvelope::from_json(&body).map_err(|error| error.to_string())?;
         let mut without = BTreeMap::new();
         for job in &envelope.jobs {
+            settings::check_rules(&job.fetch).map_err(|why| format!("job {}: {why}", job.job.0))?;
             let loaded = self.spiders.load(job, figures).await?;
             let mut known = self.jobs.spiders.borrow_mut();
             match loaded {
@@ -193,19 +205,10 @@ impl Function {
         Ok(Taken { delivery, envelope, without })
     }
 
-    /// Whether the requests of a message may be made here.
-    async fn claim(&self, envelope: &FetchEnvelope, owner: &str, figures: &mut Figures) -> bool {
+    /// Claims a message: whether its requests may be made here.
+    async fn claim(&self, envelope: &FetchEnvelope, owner: &str) -> Result<Claim, QueueError> {
         let until = self.parts.clock.now().after(self.parts.settings.claim_ttl).unix_ms();
-        match self.parts.claims.claim(&envelope.claim_key(), owner, until).await {
-            Ok(Claim::Won) => return true,
-            Ok(Claim::Lost) => figures.claims_lost += 1,
-            // Somebody may have it, so nothing is fetched; the stage's lease brings the requests back.
-            Err(error) => {
-                figures.claims_failed += 1;
-                figures.trouble(format!("claim {}: {error}", envelope.claim_key()));
-            }
-        }
-        false
+        self.parts.claims.claim(&envelope.claim_key(), owner, until).await
     }
 
     /// Makes all requests and sends all reports. Gives the deliveries whose reports could not all be sent.

@@ -183,6 +183,16 @@ impl FunctionSettings {
     }
 }
 
+/// What a job says of its requests must be usable.
+pub(super) fn check_rules(rules: &FetchRules) -> Result<(), String> {
+    match &rules.user_agent {
+        Some(agent) if http::HeaderValue::from_str(agent).is_err() => {
+            Err(format!("user_agent {agent:?} is no value of an HTTP header"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The sockets of `host:port`, with or without a scheme. A look-up happens once, at start.
 fn sockets(address: &str) -> Vec<SocketAddr> {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
