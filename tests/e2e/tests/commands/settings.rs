@@ -3,7 +3,7 @@
 use crate::{asked, crawl, spider, stats};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use weir_e2e::server::{Answer, Server};
-use weir_e2e::{Stand, run, until, weir};
+use weir_e2e::{Stand, printed, run, until, weir};
 
 /// A server of small pages without a robots.txt.
 fn pages() -> Server {
@@ -29,6 +29,22 @@ fn the_command_line_wins_over_the_spider_over_weir_toml_over_the_default() -> an
     assert_eq!(agent("/3", "user_agent = \"of the spider\"", &[])?, "of the spider");
     assert_eq!(agent("/4", "user_agent = \"of the spider\"", &["-s", "user_agent=of the line"])?, "of the line");
     assert_eq!(agent("/5", "user_agent = \"of the spider\"", &["-s", "USER_AGENT=Mozilla/5.0"])?, "Mozilla/5.0");
+    Ok(())
+}
+
+#[test]
+fn outside_this_machine_a_crawl_needs_an_agent_with_a_contact_before_anything_is_asked() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    // A name that resolves to nothing (RFC 2606).
+    spider(&stand, "http://shop.invalid", &["/"], "");
+    for agent in [&[][..], &["-s", "USER_AGENT=Mozilla/5.0"]] {
+        let (_, err) = printed(&run(crawl(&stand).args(agent), 2)?);
+        assert!(err.contains("shop.invalid") && err.contains("user_agent") && err.contains("mailto:"), "{err}");
+        assert!(!stand.path("state").exists(), "nothing was begun");
+    }
+    let contact = ["-s", "USER_AGENT=shop-bot/1.0 (+mailto:me@example.com)", "-s", "RETRY_ENABLED=False"];
+    let stats = stats(&run(crawl(&stand).args(contact), 0)?)?;
+    assert_eq!(stats["stats"]["urls/admitted"], 1, "{stats:#}");
     Ok(())
 }
 

@@ -1,0 +1,75 @@
+//! `docs/coming-from-scrapy.md` keeps its word: each row names tests, and they are there.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// The rows of the feature list that this version promises.
+const PROMISED: &str = "6-14, 18, 20, 22, 23, 25, 26, 28-30, 32-39, 41-44, 46-51, 53-56, 61-64, 67, 69-72, 75, 79-82, 107-110, 113, \
+                        120, 171-173, 182, 185, 186, 190-193, 195, 196";
+
+/// `6-8, 10` as numbers.
+fn numbers(list: &str) -> Vec<u32> {
+    let number =
+        |text: &str| text.trim().parse::<u32>().unwrap_or_else(|error| panic!("{text:?} in {list:?}: {error}"));
+    list.split(',')
+        .flat_map(|part| match part.split_once('-') {
+            Some((first, last)) => number(first)..=number(last),
+            None => number(part)..=number(part),
+        })
+        .collect()
+}
+
+/// The table's rows: their numbers, what to use here, and the tests that show it (`crate/tests/file.rs: name`).
+fn rows() -> Vec<(Vec<u32>, String, Vec<(String, String)>)> {
+    let path = weir_e2e::root().join("docs/coming-from-scrapy.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines =
+        text.lines().filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()));
+    lines
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+            assert_eq!(cells.len(), 4, "row, Scrapy, here, shown by: {line}");
+            // What stands between backticks is every second part.
+            let shown = cells[3].split('`').skip(1).step_by(2);
+            let tests = shown.map(|test| {
+                let (file, name) =
+                    test.split_once(": ").unwrap_or_else(|| panic!("{test:?} names no test of a file: {line}"));
+                (file.to_owned(), name.to_owned())
+            });
+            (numbers(cells[0]), cells[2].to_owned(), tests.collect())
+        })
+        .collect()
+}
+
+/// `e2e/tests/crawl.rs` is `tests/e2e/tests/crawl.rs`: a crate is named by its folder alone.
+fn find(file: &str) -> Option<PathBuf> {
+    let houses = ["dataflow", "lambdas", "sink-connectors", "tests"];
+    houses.iter().map(|house| weir_e2e::root().join(house).join(file)).find(|path| path.is_file())
+}
+
+#[test]
+fn every_promised_row_of_the_feature_list_is_answered_once() {
+    let mut listed = BTreeSet::new();
+    for row in rows().iter().flat_map(|(rows, _, _)| rows) {
+        assert!(listed.insert(*row), "row {row} is listed twice");
+    }
+    let missing: Vec<u32> = numbers(PROMISED).into_iter().filter(|row| !listed.contains(row)).collect();
+    assert!(missing.is_empty(), "rows {missing:?} are not answered");
+}
+
+#[test]
+fn every_row_says_what_to_use_and_names_tests_that_exist() {
+    for (rows, here, tests) in rows() {
+        assert!(!here.is_empty(), "rows {rows:?} say what to use");
+        assert!(!tests.is_empty(), "rows {rows:?} name a test");
+        for (file, name) in tests {
+            let path = find(&file).unwrap_or_else(|| panic!("rows {rows:?}: there is no {file}"));
+            let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let at =
+                source.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("rows {rows:?}: {file} has no {name}"));
+            // Attributes stand between the end of what comes before and the name.
+            let before = source[..at].rfind(['}', ';']).map_or(&source[..at], |end| &source[end..at]);
+            assert!(before.contains("test]"), "rows {rows:?}: {name} in {file} is no test");
+        }
+    }
+}
