@@ -134,6 +134,14 @@ impl Items {
         self.masks.insert(job, masks);
     }
 
+    /// A job has ended. With `abandon`, what still waits of it is forgotten.
+    pub fn close_job(&mut self, job: JobId, abandon: bool) {
+        if abandon {
+            self.slots.iter_mut().for_each(|slot| slot.outbox.give_up(job));
+        }
+        self.masks.remove(&job);
+    }
+
     /// A sink that is new to the state, or was emptied: every item goes to it again.
     pub fn reset_sink(&mut self, sink: SinkId) {
         for slot in &mut self.slots {
@@ -214,7 +222,7 @@ impl Items {
     pub fn rewrite_outbox(&mut self, out: &mut ItemsOut) {
         let masks = &self.masks;
         for slot in &mut self.slots {
-            slot.outbox.send_all(|job| masks.get(&job).map_or(0, |masks| masks.upsert), &mut out.writes);
+            slot.outbox.send_all(|job| masks.get(&job).map(|masks| masks.upsert), &mut out.writes);
         }
     }
 

@@ -61,6 +61,14 @@ impl Ledger {
         Some(job)
     }
 
+    /// A job was given up: its pages wait for nothing any more. How many there were.
+    pub fn give_up(&mut self, job: JobId) -> usize {
+        let before = self.open.len();
+        self.open.retain(|_, open| open.job != job);
+        self.live.remove(&job);
+        before - self.open.len()
+    }
+
     /// Pages of a job whose items are on their way.
     #[must_use]
     pub fn live(&self, job: JobId) -> u64 {

@@ -245,3 +245,33 @@ fn records_and_sections_that_no_stage_wrote_are_refused() {
         assert!(world.stage.restore(section, bytes).is_err(), "{section}");
     }
 }
+
+const OTHER: JobId = JobId(2);
+
+#[test]
+fn items_of_a_job_that_pauses_wait_without_holding_up_another_and_leave_when_it_goes_on() {
+    let both = masks(&[FEED], &[TABLE]);
+    let mut world = World::new(1, both);
+    world.page(vec![item(1, 1, 1), item(2, 1, 2)]);
+    world.restart_with(2, vec![(OTHER, both)]);
+    assert!(world.due.is_empty(), "{:?}", world.due);
+    assert_eq!(world.outbox_bytes(), 0, "they take nothing of the other job's room");
+    world.fetch(OTHER, vec![vec![item(3, 2, 3)]]);
+    world.settle_all();
+    world.restart_with(1, vec![(JOB, both)]);
+    assert_eq!(world.due.len(), 4, "two items, two sinks");
+    world.settle_all();
+    assert_eq!((world.waiting_pages(JOB), world.outbox_bytes()), (0, 0));
+}
+
+#[test]
+fn a_job_that_is_given_up_leaves_nothing_behind() {
+    let both = masks(&[FEED], &[TABLE]);
+    let mut world = World::new(2, both);
+    world.page(vec![item(1, 1, 1), item(2, 1, 2)]);
+    assert!(world.outbox_bytes() > 0);
+    world.stage.close_job(JOB, true);
+    world.step(Vec::new());
+    let counts = world.last.counters.iter().find(|(job, _)| *job == JOB).map(|(_, counts)| counts.abandoned);
+    assert_eq!((counts, world.last.outbox_bytes), (Some(1), 0));
+}

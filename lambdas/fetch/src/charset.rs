@@ -4,7 +4,7 @@
 //! copy; one pass to find out, one to decode.
 
 use crate::declared::declared;
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, WINDOWS_1252};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, WINDOWS_1252};
 use std::borrow::Cow;
 
 /// Bytes that detection looks at.
@@ -126,7 +126,9 @@ fn may_declare(content_type: Option<&str>) -> bool {
 
 fn in_page(body: &[u8]) -> Option<Charset> {
     match by_label(declared(body)?)? {
-        Charset::Known(encoding) if encoding.is_ascii_compatible() => Some(Charset::Known(encoding)),
+        Charset::Known(encoding) if encoding.is_ascii_compatible() || encoding == ISO_2022_JP => {
+            Some(Charset::Known(encoding))
+        }
         // A page that says UTF-16 in ASCII bytes does not mean it.
         _ => Some(Charset::Known(UTF_8)),
     }
@@ -144,6 +146,14 @@ fn detect(body: &[u8]) -> &'static Encoding {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_page_that_declares_iso_2022_jp_means_it() {
+        let page = b"<meta charset=iso-2022-jp><p>\x1b$B%b%8%e!<%k\x1b(B</p>";
+        assert_eq!(decode_text(Some("text/html"), page), "<meta charset=iso-2022-jp><p>モジュール</p>");
+        let page = b"<meta charset=utf-16le><p>caf\xc3\xa9</p>";
+        assert_eq!(decode_text(Some("text/html"), page), "<meta charset=utf-16le><p>café</p>");
+    }
 
     #[test]
     fn valid_utf8_is_not_copied() {

@@ -126,15 +126,31 @@ impl Outbox {
         self.lines.remove(&key);
     }
 
-    /// After a restart: everything leaves again, in order of version a key.
-    pub fn send_all(&mut self, upsert_of: impl Fn(JobId) -> u32, writes: &mut Vec<OutboxItem>) {
+    /// After a restart: everything of the jobs that go on leaves again, in order of version a key. `upsert_of`: the upserting sinks of
+    /// such a job. Items of a job that pauses stay where they are, wait for nobody and hold nobody up.
+    pub fn send_all(&mut self, upsert_of: impl Fn(JobId) -> Option<u32>, writes: &mut Vec<OutboxItem>) {
         let mut by_age: Vec<(u64, OutboxId, JobId)> =
             self.pending.iter().map(|(id, pending)| (pending.item.version, *id, pending.item.job)).collect();
         by_age.sort_unstable();
         self.lines.clear();
         for (_, id, job) in by_age {
-            self.send(id, upsert_of(job), writes);
+            match upsert_of(job) {
+                Some(upsert) => self.send(id, upsert, writes),
+                None => self.bytes -= self.pending.get(&id).map_or(0, |pending| pending.item.bytes()),
+            }
         }
+    }
+
+    /// Forgets what still waits of a job that was given up.
+    pub fn give_up(&mut self, job: JobId) {
+        let bytes = &mut self.bytes;
+        self.pending.retain(|_, pending| {
+            let stays = pending.item.job != job;
+            if !stays {
+                *bytes = bytes.saturating_sub(pending.item.bytes());
+            }
+            stays
+        });
     }
 
     /// Streams all of it.
