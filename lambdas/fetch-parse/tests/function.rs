@@ -55,9 +55,11 @@ struct World {
     invocations: Cell<u32>,
 }
 
+type Adjust = Box<dyn Fn(&mut FunctionSettings)>;
+
 #[derive(Default)]
 struct Change {
-    settings: Option<Box<dyn Fn(&mut FunctionSettings)>>,
+    settings: Option<Adjust>,
     claims: Option<Arc<dyn Claims>>,
     queue: Option<Arc<dyn MessageQueue>>,
 }
