@@ -36,9 +36,10 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     if let Some(threads) = args.threads {
         options.threads = threads;
     }
+    // Before the address is printed: who reads it may stop the site at once.
+    let stop = crate::signals::stop_flag()?;
     let site = Site::spawn(options)?;
     crate::out::line!("http://localhost:{}/properties/index_00000.html", site.port());
-    let stop = crate::signals::stop_flag()?;
     while !crate::signals::is_set(&stop) {
         std::thread::park_timeout(std::time::Duration::from_millis(200));
     }
