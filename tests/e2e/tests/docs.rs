@@ -19,8 +19,17 @@ fn numbers(list: &str) -> Vec<u32> {
         .collect()
 }
 
-/// The table's rows: their numbers, what to use here, and the tests that show it (`crate/tests/file.rs: name`).
-fn rows() -> Vec<(Vec<u32>, String, Vec<(String, String)>)> {
+/// A row of the table.
+struct Row {
+    /// Numbers in the feature list.
+    numbers: Vec<u32>,
+    /// What to use here.
+    here: String,
+    /// Files and names of the tests that show it, written `crate/tests/file.rs: name`.
+    tests: Vec<(String, String)>,
+}
+
+fn rows() -> Vec<Row> {
     let path = weir_e2e::root().join("docs/coming-from-scrapy.md");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let lines =
@@ -36,7 +45,7 @@ fn rows() -> Vec<(Vec<u32>, String, Vec<(String, String)>)> {
                     test.split_once(": ").unwrap_or_else(|| panic!("{test:?} names no test of a file: {line}"));
                 (file.to_owned(), name.to_owned())
             });
-            (numbers(cells[0]), cells[2].to_owned(), tests.collect())
+            Row { numbers: numbers(cells[0]), here: cells[2].to_owned(), tests: tests.collect() }
         })
         .collect()
 }
@@ -50,7 +59,7 @@ fn find(file: &str) -> Option<PathBuf> {
 #[test]
 fn every_promised_row_of_the_feature_list_is_answered_once() {
     let mut listed = BTreeSet::new();
-    for row in rows().iter().flat_map(|(rows, _, _)| rows) {
+    for row in rows().iter().flat_map(|row| &row.numbers) {
         assert!(listed.insert(*row), "row {row} is listed twice");
     }
     let missing: Vec<u32> = numbers(PROMISED).into_iter().filter(|row| !listed.contains(row)).collect();
@@ -59,7 +68,7 @@ fn every_promised_row_of_the_feature_list_is_answered_once() {
 
 #[test]
 fn every_row_says_what_to_use_and_names_tests_that_exist() {
-    for (rows, here, tests) in rows() {
+    for Row { numbers: rows, here, tests } in rows() {
         assert!(!here.is_empty(), "rows {rows:?} say what to use");
         assert!(!tests.is_empty(), "rows {rows:?} name a test");
         for (file, name) in tests {
