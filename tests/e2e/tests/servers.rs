@@ -1,0 +1,140 @@
+//! Whole crawls into real servers: MySQL (MariaDB) and Redis beside a feed, as fresh servers or those that `WEIR_TEST_MYSQL` and
+//! `WEIR_TEST_REDIS` name.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use weir_e2e::{Stand, compare, example, expected, read_feed, run, start, weir};
+use weir_services::{Kind, Service};
+
+/// One statement by the server's own client: rows of tab-separated columns.
+fn sql(service: &Service, statement: &str) -> anyhow::Result<Vec<Vec<String>>> {
+    let (user, password) = account(service);
+    let output = Command::new("mariadb")
+        .args(["--no-defaults", "-h", "127.0.0.1", "-N", "-B", &format!("-u{user}"), &format!("-p{password}")])
+        .args(["-P", &service.port().to_string(), "--default-character-set=utf8mb4", "-e", statement])
+        .output()
+        .context("the client that came with the server")?;
+    ensure!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+}
+
+/// Who may do everything there, from the server's URL.
+fn account(service: &Service) -> (String, String) {
+    let authority = service.url().split("://").nth(1).unwrap_or_default();
+    let account = authority.split_once('@').map_or("", |(account, _)| account);
+    let (user, password) = account.split_once(':').unwrap_or((account, ""));
+    (user.to_owned(), password.to_owned())
+}
+
+/// One command by the server's own client: lines of its answer.
+fn redis(service: &Service, command: &[&str]) -> anyhow::Result<Vec<String>> {
+    let port = service.port().to_string();
+    let output = Command::new("redis-cli").args(["-p", &port]).args(command).output()?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+}
+
+struct Servers {
+    mysql: Service,
+    redis: Service,
+}
+
+impl Servers {
+    fn start() -> anyhow::Result<Servers> {
+        let servers = Servers { mysql: Service::start(Kind::MariaDb)?, redis: Service::start(Kind::Redis)? };
+        sql(&servers.mysql, "CREATE DATABASE portal CHARACTER SET utf8mb4")?;
+        Ok(servers)
+    }
+
+    fn crawl(&self, stand: &Stand, feed: &str) -> Command {
+        let mut command = stand.command(weir());
+        command.arg("crawl").arg(example("properties.toml"));
+        command.args(["-q", "--json", "-a", &format!("base={}", stand.base()), "-o", feed]);
+        let (user, password) = account(&self.mysql);
+        command.env("WEIR_MYSQL_PASSWORD", password);
+        command.args(["-o", &format!("mysql://{user}@127.0.0.1:{}/portal/property", self.mysql.port())]);
+        command.args(["-o", &format!("redis://127.0.0.1:{}/0", self.redis.port()), "--state", "state"]);
+        command
+    }
+
+    /// What the table holds, as the feed's items are.
+    fn rows(&self) -> anyhow::Result<std::collections::BTreeMap<String, Value>> {
+        let statement = "SELECT JSON_OBJECT('title', title, 'price', price, 'description', description, 'address', address, \
+                         'image_urls', JSON_EXTRACT(image_urls, '$'), 'url', url) FROM portal.property";
+        let mut rows = std::collections::BTreeMap::new();
+        for row in sql(&self.mysql, statement)? {
+            // The client escapes backslashes in its own way.
+            let mut item: Value = serde_json::from_str(&row[0].replace("\\\\", "\\"))?;
+            // The server writes 1915 for 1915.0.
+            item["price"] = item["price"].as_f64().into();
+            let url = item["url"].as_str().context("a url")?.to_owned();
+            ensure!(rows.insert(url.clone(), item).is_none(), "{url} is in the table twice");
+        }
+        Ok(rows)
+    }
+}
+
+fn stats(output: &std::process::Output) -> anyhow::Result<Value> {
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(report["stats"].clone())
+}
+
+#[test]
+fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -> anyhow::Result<()> {
+    let (stand, servers) = (Stand::new(20), Servers::start()?);
+    run(&mut servers.crawl(&stand, "first.jsonl"), 0)?;
+    let meant = expected(&stand.site, &stand.base());
+    compare(&read_feed(&stand.path("first.jsonl"))?, &meant)?;
+    compare(&servers.rows()?, &meant)?;
+    let hashes = |prefix: &str| redis(&servers.redis, &["--scan", "--pattern", prefix]);
+    let items: Vec<String> =
+        hashes("*")?.into_iter().filter(|key| key.rsplit(':').next().is_some_and(|id| id.len() == 32)).collect();
+    ensure!(items.len() == meant.len(), "{} hashes, meant were {}", items.len(), meant.len());
+    for key in items.iter().step_by(97) {
+        let url = redis(&servers.redis, &["HGET", key, "url"])?.concat();
+        let price: f64 = redis(&servers.redis, &["HGET", key, "price"])?.concat().parse()?;
+        ensure!(meant[&url]["price"] == price, "{url}: {price} in Redis");
+    }
+    // Again: a new job, a whole feed, and not one write to a server.
+    let before = sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")?;
+    let again = stats(&run(&mut servers.crawl(&stand, "second.jsonl"), 0)?)?;
+    compare(&read_feed(&stand.path("second.jsonl"))?, &meant)?;
+    let after = sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")?;
+    ensure!(before == after, "rows were written again: {before:?}, then {after:?}");
+    ensure!(again["items/unchanged"].as_u64() >= Some(meant.len() as u64), "{again}");
+    // A sink that was emptied is filled again; the others are left alone.
+    redis(&servers.redis, &["FLUSHALL"])?;
+    run(&mut servers.crawl(&stand, "third.jsonl"), 0)?;
+    ensure!(sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")? == before);
+    let filled = hashes("*")?.iter().filter(|key| key.rsplit(':').next().is_some_and(|id| id.len() == 32)).count();
+    ensure!(filled == meant.len(), "{filled} hashes after the flush, meant were {}", meant.len());
+    Ok(())
+}
+
+#[test]
+fn servers_killed_in_the_middle_lose_nothing_and_double_nothing() -> anyhow::Result<()> {
+    let (stand, mut servers) = (Stand::slow(40), Servers::start()?);
+    let mut crawl = servers.crawl(&stand, "items.jsonl");
+    let mut child = start(&mut crawl);
+    let begun = |servers: &Servers| {
+        let rows = sql(&servers.mysql, "SELECT COUNT(*) FROM portal.property").ok()?;
+        rows.first()?.first()?.parse::<u64>().ok().filter(|rows| *rows > 50)
+    };
+    let limit = Instant::now() + Duration::from_secs(60);
+    while begun(&servers).is_none() {
+        ensure!(Instant::now() < limit, "no rows arrive");
+        ensure!(child.0.try_wait()?.is_none(), "the crawl ended early");
+    }
+    servers.mysql.kill9()?;
+    servers.redis.kill9()?;
+    servers.redis.restart()?;
+    servers.mysql.restart()?;
+    let status = child.0.wait()?;
+    ensure!(status.code() == Some(0), "exit {status}");
+    let meant = expected(&stand.site, &stand.base());
+    compare(&read_feed(&stand.path("items.jsonl"))?, &meant)?;
+    compare(&servers.rows()?, &meant)
+}
