@@ -56,11 +56,21 @@ fn each_database_client_lives_in_its_connector_alone() {
     let mut users = users_of("rusqlite");
     users.retain(|name| name != "weir-sqlite" && name != "weir-e2e" && name != "weir");
     assert!(users.is_empty(), "rusqlite is named by {users:?}; only its connector, the demo's queries and tests may");
+    assert_eq!(users_of("mysql_async"), ["weir-mysql"]);
+    assert_eq!(users_of("redis"), ["weir-redis"]);
+}
+
+#[test]
+fn the_aws_sdk_lives_in_its_crate_alone() {
+    for package in packages() {
+        let named: Vec<&str> = dependencies(&package).into_iter().filter(|name| name.starts_with("aws-")).collect();
+        assert!(named.is_empty() || package.name == "weir-aws", "{} names {named:?}", package.name);
+    }
 }
 
 #[test]
 fn connectors_never_see_each_other() {
-    let connectors = ["weir-sqlite", "weir-feed"];
+    let connectors = ["weir-sqlite", "weir-feed", "weir-mysql", "weir-redis", "weir-elasticsearch"];
     for package in packages() {
         if connectors.contains(&package.name.as_str()) {
             let seen: Vec<&str> = dependencies(&package).into_iter().filter(|d| connectors.contains(d)).collect();
