@@ -13,7 +13,7 @@ pub struct Display {
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: Option<Duration>,
-    window: Window,
+    window: Option<Window>,
 }
 
 /// What happened since rates were last told anew, and the sums of the queue lengths seen since.
@@ -25,48 +25,54 @@ struct Window {
     seen: u64,
     under_way: u64,
     to_store: u64,
-    told: Rates,
+    /// Figures of the window before; in the first one they are told at every look.
+    told: Option<Rates>,
 }
 
-/// Figures a second, and seconds a page.
+/// Figures a second, and seconds a page where they can be told.
 #[derive(Clone, Copy, Default)]
 struct Rates {
     pages: f64,
     items: f64,
-    latency: f64,
-    storing: f64,
+    latency: Option<f64>,
+    storing: Option<f64>,
 }
 
 /// Rates are means over at least this long.
 const WINDOW: Duration = Duration::from_secs(2);
 
 impl Window {
+    /// Begins now: what an earlier run of the job did is no rate of this one.
+    fn new(progress: &Progress, told: Option<Rates>) -> Window {
+        Window { began: progress.elapsed, pages: progress.pages, items: progress.items, told, ..Window::default() }
+    }
+
     /// Rates of the last whole window; of what there is so far in the first one.
     fn rates(&mut self, progress: &Progress) -> Rates {
         self.seen += 1;
         self.under_way += progress.in_flight;
         self.to_store += progress.pending;
         let took = progress.elapsed.saturating_sub(self.began);
+        match self.told {
+            Some(told) if took < WINDOW => told,
+            _ => {
+                let rates = self.measured(progress, took);
+                if took >= WINDOW {
+                    *self = Window::new(progress, Some(rates));
+                }
+                rates
+            }
+        }
+    }
+
+    fn measured(&self, progress: &Progress, took: Duration) -> Rates {
         let (pages, items) = (progress.pages - self.pages, progress.items - self.items);
-        let whole = took >= WINDOW;
-        if whole || self.began.is_zero() {
-            let seconds = took.as_secs_f64().max(1e-3);
-            let (page_rate, seen) = (pages as f64 / seconds, self.seen as f64);
-            let law = |sum: u64| if pages == 0 { 0.0 } else { sum as f64 / seen / page_rate };
-            let (latency, storing) = (law(self.under_way), law(self.to_store));
-            self.told = Rates { pages: page_rate, items: items as f64 / seconds, latency, storing };
-        }
-        let told = self.told;
-        if whole {
-            *self = Window {
-                began: progress.elapsed,
-                pages: progress.pages,
-                items: progress.items,
-                told,
-                ..Window::default()
-            };
-        }
-        told
+        let seconds = took.as_secs_f64().max(1e-3);
+        let rate = pages as f64 / seconds;
+        // The law holds for what comes and goes; before as many left as there are, most are still the first ones.
+        let law = |sum: u64| (pages > 0 && sum <= pages * self.seen).then(|| sum as f64 / self.seen as f64 / rate);
+        let (latency, storing) = (law(self.under_way), law(self.to_store));
+        Rates { pages: rate, items: items as f64 / seconds, latency, storing }
     }
 }
 
@@ -82,7 +88,7 @@ impl Display {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Display { bar, quiet, last_line: None, window: Window::default() }
+        Display { bar, quiet, last_line: None, window: None }
     }
 
     /// Shows the newest figures.
@@ -90,16 +96,17 @@ impl Display {
         if self.quiet {
             return;
         }
-        let rates = self.window.rates(progress);
+        let rates = self.window.get_or_insert_with(|| Window::new(progress, None)).rates(progress);
+        let seconds = |told: Option<f64>| told.map_or("unknown".to_owned(), |seconds| format!("{seconds:.3} s"));
         let message = format!(
-            "{} pages, {} items, {} errors, {:.0} pages/s, {:.0} items/s, latency {:.3} s, storing {:.3} s | queued {} under way {} to store {}",
+            "{} pages, {} items, {} errors, {:.0} pages/s, {:.0} items/s, latency {}, storing {} | queued {} under way {} to store {}",
             progress.pages,
             progress.items,
             progress.errors,
             rates.pages,
             rates.items,
-            rates.latency,
-            rates.storing,
+            seconds(rates.latency),
+            seconds(rates.storing),
             progress.queued,
             progress.in_flight,
             progress.pending,
@@ -140,15 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn latency_follows_from_queue_lengths_and_rate() {
-        let mut window = Window::default();
+    fn latency_follows_from_queue_lengths_and_rate_once_pages_come_and_go() {
+        let near = |told: Option<f64>, wanted: f64| told.is_some_and(|told| (told - wanted).abs() < 1e-6);
+        // An earlier run of the job got 1,000 pages.
+        let progress = |ms, pages, in_flight, pending| progress(ms, 1_000 + pages, in_flight, pending);
+        let mut window = Window::new(&progress(0, 0, 4, 1), None);
         // Ten pages a second, four under way and one to store all the time: 0.4 s and 0.1 s a page.
         for at in 1..=50 {
             let rates = window.rates(&progress(at * 100, at, 4, 1));
             assert!((rates.pages - 10.0).abs() < 1e-6 && (rates.items - 20.0).abs() < 1e-6, "at {at}: {}", rates.pages);
+            assert!(near(rates.storing, 0.1), "at {at}: {:?}", rates.storing);
             assert!(
-                (rates.latency - 0.4).abs() < 1e-6 && (rates.storing - 0.1).abs() < 1e-6,
-                "at {at}: {}",
+                if at < 4 { rates.latency.is_none() } else { near(rates.latency, 0.4) },
+                "at {at}: {:?}",
                 rates.latency
             );
         }
@@ -157,6 +168,6 @@ mod tests {
             window.rates(&progress(at * 100, 50, 4, 0));
         }
         let rates = window.rates(&progress(10_100, 50, 4, 0));
-        assert_eq!((rates.pages, rates.latency), (0.0, 0.0));
+        assert_eq!((rates.pages, rates.latency), (0.0, None));
     }
 }
