@@ -73,12 +73,12 @@ install_once() {
 # --- processes ------------------------------------------------------------------------------------------------------
 
 # A process is known by its id and the tick it was born, so that a reused id is never taken for it. Fails when it is
-# gone, or a zombie.
+# gone, or a zombie of one thread: while other threads of it end, its sockets are open.
 born() {
   local stat
   stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
   read -ra stat <<<"${stat##*) }"
-  [ "${stat[0]}" != Z ] && printf '%s\n' "${stat[19]}"
+  { [ "${stat[0]}" != Z ] || [ "${stat[17]}" -gt 1 ]; } && printf '%s\n' "${stat[19]}"
 }
 
 running() {
@@ -93,7 +93,7 @@ family() {
   read -r pid tick 2>/dev/null <"$DIR/pid" || return 0
   now=$(born "$pid") && [ "$now" != "$tick" ] && return 0
   { cat /proc/[0-9]*/stat 2>/dev/null || true; } | sed -E 's/^([0-9]+) \(.*\) /\1 /' | awk -v root="$pid" '
-    { parent[$1] = $3; if (($1 == root || $5 == root) && $2 != "Z") member[$1] = 1 }
+    { parent[$1] = $3; if (($1 == root || $5 == root) && ($2 != "Z" || $19 > 1)) member[$1] = 1 }
     END {
       do { grew = 0; for (p in parent) if (!(p in member) && parent[p] in member) { member[p] = 1; grew = 1 } } while (grew)
       for (p in member) print p
