@@ -5,7 +5,7 @@ DIR ?= ../shared/conformance
 ROUNDS ?= 5
 SEEDS ?= 1000
 
-.PHONY: help demo test check bench conformance sim fmt clean
+.PHONY: help demo test check bench conformance sim deploy undeploy local local-down fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,18 @@ conformance: ## run the conformance data: make conformance DIR=FOLDER
 
 sim: ## play seeds of the simulation: make sim SEEDS=N
 	cargo run --release --quiet -p weir-sim -- --seeds $(SEEDS)
+
+deploy: ## deploy to AWS, or bring a deployment up to date (in progress, see docs/deploy.md)
+	@infra/deploy
+
+undeploy: ## delete the deployment with all it holds
+	@infra/undeploy
+
+local: ## the deployment on this machine, no account needed
+	@SINKS=$(SINKS) infra/local
+
+local-down: ## take away what make local started
+	@infra/local-down
 
 fmt: ## format
 	cargo fmt --all
