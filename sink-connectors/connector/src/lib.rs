@@ -7,6 +7,7 @@
 //! overwrites a newer one; writing again what was written changes nothing; one bad item never holds up the others.
 
 pub mod batch;
+mod condition;
 pub mod contract;
 mod error;
 mod sink;
@@ -14,6 +15,7 @@ pub mod text;
 mod url;
 
 pub use batch::{BatchPolicy, Batcher};
+pub use condition::{Comparison, Condition};
 pub use error::{ErrorClass, SinkError};
 pub use futures_util::future::BoxFuture;
 pub use sink::{ItemOutcome, JobInfo, Opened, Sink, SinkInfo, SinkKind, SinkMark};

@@ -1,9 +1,9 @@
 //! The sink trait and what it exchanges with the driver.
 
-use crate::{BatchPolicy, SinkError};
+use crate::{BatchPolicy, ErrorClass, SinkError};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use weir_model::{Item, ItemSchema, JobId, Outcome};
+use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome};
 
 /// A place where items go.
 pub trait Sink: Send {
@@ -21,6 +21,31 @@ pub trait Sink: Send {
         items: &'a [Arc<Item>],
         outcomes: &'a mut Vec<ItemOutcome>,
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>>;
+
+    /// True when `delist` is more than an error.
+    fn can_delist(&self) -> bool {
+        false
+    }
+
+    /// Marks listings of an item type that a complete crawl no longer found as gone since `at` (the version it would have given
+    /// them); what is stored of them stays, and a newer version takes the mark off. One outcome an id, in order: stored, unchanged
+    /// (marked before, or not there), stale (seen since), or retry. Calling it again changes nothing.
+    fn delist<'a>(
+        &'a mut self,
+        _schema: u16,
+        _ids: &'a [ItemId],
+        _at: u64,
+    ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
+        let SinkInfo { name, url, .. } = self.describe();
+        let unsupported = SinkError::new(
+            ErrorClass::Permanent,
+            format!("a sink of kind {name} cannot mark listings as gone"),
+            url,
+            "a sink that keeps one row an item",
+            "Ask `can_delist` first: this is a mistake in weir, please report it",
+        );
+        Box::pin(std::future::ready(Err(unsupported)))
+    }
 
     /// The job has ended, or pauses (`Shutdown`, `Failed`: it will be resumed with the last mark). `complete` says that the crawl
     /// saw everything. Calling it again changes nothing.

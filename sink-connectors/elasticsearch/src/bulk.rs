@@ -1,0 +1,302 @@
+//! `_bulk`: lines written into one reused buffer, sent in requests of a fitting size, one answer a line in order.
+//!
+//! Decides what a whole request's failure means for its documents: too large or malformed ones are split until the guilty one is
+//! alone; a busy server gets no more requests of this batch. Must not know items.
+
+use crate::error::{self, Meaning, Said};
+use crate::index::Index;
+use crate::link::{Answer, Body, Link};
+use crate::size::Size;
+use bytes::{BufMut, BytesMut};
+use http::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use std::ops::Range;
+use weir_connector::SinkError;
+use weir_model::ItemId;
+
+/// Only what is read: answers are a tenth as long.
+const FILTER: &str = "filter_path=error,status,items.*.status,items.*.error";
+
+/// What happens to a document, in the server's words.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action<'a> {
+    /// Written as a whole.
+    Index(Head<'a>),
+    /// Some fields of it.
+    Update(Head<'a>),
+}
+
+/// Which document, and what it must be like.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Head<'a> {
+    #[serde(rename = "_index")]
+    pub index: &'a str,
+    #[serde(rename = "_id")]
+    pub id: Id<'a>,
+    #[serde(flatten)]
+    pub guard: Guard,
+    /// Never makes an index.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub require_alias: bool,
+}
+
+/// An item's identity, or the name of a document that is copied.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Id<'a> {
+    Item(ItemId),
+    Name(&'a str),
+}
+
+impl Default for Id<'_> {
+    fn default() -> Self {
+        Id::Name("")
+    }
+}
+
+/// What the document must be like for the write to happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Guard {
+    #[default]
+    None,
+    /// Of a lower version, or not there.
+    Newer(u64),
+    /// Of no higher version, or not there.
+    NewerOrSame(u64),
+    /// Exactly as it was looked at.
+    Seen(Seen),
+}
+
+/// A document's state at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub seq_no: u64,
+    pub primary_term: u64,
+}
+
+impl Serialize for Guard {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        match self {
+            Guard::None => {}
+            Guard::Newer(version) => {
+                map.serialize_entry("version", version)?;
+                map.serialize_entry("version_type", "external")?;
+            }
+            Guard::NewerOrSame(version) => {
+                map.serialize_entry("version", version)?;
+                map.serialize_entry("version_type", "external_gte")?;
+            }
+            Guard::Seen(Seen { seq_no, primary_term }) => {
+                map.serialize_entry("if_seq_no", seq_no)?;
+                map.serialize_entry("if_primary_term", primary_term)?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl Index {
+    /// The head of an action on a document of this index.
+    pub fn head(&self, id: ItemId, guard: Guard) -> Head<'_> {
+        Head { index: &self.name, id: Id::Item(id), guard, require_alias: self.is_alias }
+    }
+}
+
+/// What became of one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Durable.
+    Stored,
+    /// The guard did not hold.
+    Conflict,
+    /// There is no such document to update.
+    Missing,
+    /// May work later.
+    Later(String),
+    /// Never will.
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+struct BulkAnswer {
+    #[serde(default)]
+    items: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(alias = "update", alias = "create", alias = "delete")]
+    index: Fate,
+}
+
+#[derive(Deserialize)]
+struct Fate {
+    status: u16,
+    error: Option<Json>,
+}
+
+/// Sends lines.
+#[derive(Debug)]
+pub(crate) struct Bulk {
+    pub size: Size,
+    buffer: BytesMut,
+}
+
+impl Bulk {
+    pub fn new(bytes_max: usize) -> Bulk {
+        Bulk { size: Size::new(bytes_max), buffer: BytesMut::new() }
+    }
+
+    /// Writes `count` documents as `put` serialises them, and gives what became of each, in order. After an error any number of
+    /// them may have been written.
+    pub async fn send(
+        &mut self,
+        link: &mut Link,
+        count: usize,
+        mut put: impl FnMut(usize, &mut Lines<'_>),
+    ) -> Result<Vec<Done>, SinkError> {
+        let mut done: Vec<Done> = Vec::with_capacity(count);
+        // Where each document of the current request ends.
+        let mut ends: Vec<usize> = Vec::new();
+        while done.len() < count {
+            ends.clear();
+            self.buffer.clear();
+            while done.len() + ends.len() < count && (ends.is_empty() || self.buffer.len() < self.size.bytes()) {
+                put(done.len() + ends.len(), &mut Lines { out: &mut self.buffer });
+                ends.push(self.buffer.len());
+            }
+            let busy = self.request(link, &ends, &mut done).await?;
+            if let Some(reason) = busy {
+                done.resize(count, Done::Later(reason));
+            }
+        }
+        Ok(done)
+    }
+
+    /// Sends what is in the buffer, in halves where it must be. Gives the reason when the server can take no more now.
+    async fn request(
+        &mut self,
+        link: &mut Link,
+        ends: &[usize],
+        done: &mut Vec<Done>,
+    ) -> Result<Option<String>, SinkError> {
+        let all = self.buffer.split().freeze();
+        let mut left: Vec<Range<usize>> = std::iter::once(0..ends.len()).collect();
+        let mut alone_and_refused = 0;
+        while let Some(part) = left.pop() {
+            let from = if part.start == 0 { 0 } else { ends[part.start - 1] };
+            let body = all.slice(from..ends[part.end - 1]);
+            let bytes = body.len();
+            let answer = link.ask(Method::POST, &format!("/_bulk?{FILTER}"), &Body::Lines(body)).await;
+            let answer = answer.map_err(|why| {
+                // A server that is overloaded, or that slams the door on a large request, may say nothing at all.
+                self.size.halve();
+                error::no_answer("write", &link.place.shown, &why)
+            })?;
+            if answer.is_ok() {
+                self.size.went_well(bytes);
+                done.extend(self.read(link, &answer, part.len())?);
+                continue;
+            }
+            let said = error::said_by(&answer);
+            match error::meaning(answer.status, &said.kind) {
+                Meaning::TooLarge | Meaning::Bad if part.len() > 1 => {
+                    if answer.status == 413 {
+                        self.size.too_large(bytes);
+                    }
+                    let middle = part.start + part.len() / 2;
+                    left.push(middle..part.end);
+                    left.push(part.start..middle);
+                }
+                Meaning::TooLarge => {
+                    self.size.too_large(bytes);
+                    done.push(Done::Refused(format!(
+                        "the server takes no request of {bytes} bytes, and this item alone has them (http.max_content_length, or the limit of a proxy): {}",
+                        said.text
+                    )));
+                }
+                Meaning::Bad => {
+                    alone_and_refused += 1;
+                    if alone_and_refused == ends.len() && ends.len() > 1 {
+                        // Not the documents: nothing that we send is understood.
+                        return Err(error::refused("write", &link.place.shown, &answer));
+                    }
+                    done.push(Done::Refused(format!("the server refuses it: {}", said.text)));
+                }
+                Meaning::Busy if answer.status == 429 => {
+                    self.size.halve();
+                    return Ok(Some(format!("the server is busy: {}", said.text)));
+                }
+                _ => {
+                    self.size.halve();
+                    return Err(error::refused("write", &link.place.shown, &answer));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&mut self, link: &Link, answer: &Answer, count: usize) -> Result<Vec<Done>, SinkError> {
+        let shown = &link.place.shown;
+        let Ok(BulkAnswer { items }) = serde_json::from_slice(&answer.body) else {
+            return Err(error::garbled("write", shown, answer));
+        };
+        if items.len() != count {
+            return Err(error::garbled("write", shown, answer));
+        }
+        let mut done = Vec::with_capacity(count);
+        let mut busy = false;
+        for Entry { index: Fate { status, error } } in items {
+            let said: Said = error.as_ref().map(error::said).unwrap_or_default();
+            done.push(match (status, error::meaning(status, &said.kind)) {
+                (200..=299, _) => Done::Stored,
+                (_, Meaning::Conflict) => Done::Conflict,
+                (_, Meaning::Busy | Meaning::Blocked) => {
+                    busy |= status == 429;
+                    Done::Later(format!("the server cannot now: {} (status {status})", said.text))
+                }
+                (_, Meaning::Missing) if said.kind == "document_missing_exception" => Done::Missing,
+                (_, meaning @ (Meaning::Missing | Meaning::Account | Meaning::Foreign)) => {
+                    return Err(error::by_meaning(
+                        "write",
+                        shown,
+                        meaning,
+                        &format!("{} (status {status})", said.text),
+                    ));
+                }
+                (_, Meaning::Bad | Meaning::TooLarge) => Done::Refused(format!("the server refuses it: {}", said.text)),
+            });
+        }
+        if busy {
+            self.size.halve();
+        }
+        Ok(done)
+    }
+}
+
+/// Takes the lines of one document.
+pub(crate) struct Lines<'a> {
+    out: &'a mut BytesMut,
+}
+
+impl Lines<'_> {
+    /// One line.
+    pub fn put(&mut self, line: &impl Serialize) {
+        serde_json::to_writer((&mut *self.out).writer(), line)
+            .expect("a buffer takes everything, and keys are strings");
+        self.out.put_u8(b'\n');
+    }
+
+    /// One line of JSON as it is: line ends can only stand between its tokens, where a space does as well.
+    pub fn put_raw(&mut self, json: &str) {
+        for part in json.split(['\n', '\r']) {
+            self.out.put_slice(part.as_bytes());
+            self.out.put_u8(b' ');
+        }
+        self.out.put_u8(b'\n');
+    }
+}
