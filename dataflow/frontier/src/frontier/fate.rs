@@ -31,6 +31,8 @@ pub(super) struct Again {
 
 pub(super) fn fate_of(outcome: &FetchOutcome, entry: &Entry<'_>, spec: &JobSpec, now: Tick) -> Fate {
     match outcome {
+        // Redirects are not followed: the status is the answer.
+        FetchOutcome::Redirect { .. } if spec.redirects_max == 0 => return Fate::End(Reason::Status),
         FetchOutcome::Redirect { .. } => return Fate::Redirect,
         // Not modified: the page's items stand.
         FetchOutcome::Response { status: status @ (200..=299 | 304) } => return Fate::Page { status: *status },

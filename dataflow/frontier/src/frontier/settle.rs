@@ -85,6 +85,12 @@ impl Frontier {
                 self.requeue(domain, lease, &entry, again, now, out);
             }
             Fate::End(reason) => {
+                if self.config.log
+                    && let FetchOutcome::Response { status } | FetchOutcome::Redirect { status, .. } = report.outcome
+                {
+                    let referer = entry.referer.map(Into::into);
+                    out.log.push(LogLine::Crawled { status, url: entry.url.into(), referer });
+                }
                 self.log_rejected(reason, entry.url, &describe(&report.outcome), out);
                 self.end(domain, lease, Some(Verdict::Rejected(reason)), out);
             }

@@ -50,6 +50,7 @@ fn redirects_retries_and_refusals_have_their_lines_at_debug_and_none_at_other_le
         format!("Retrying <GET {base}/hostile/flaky/1> (failed 1 times): status 503"),
         format!("Crawled (200) <GET {base}/hostile/flaky/1> (referer: None)"),
         format!("Rejected <GET {base}/private/x>: robots"),
+        format!("Crawled (404) <GET {base}/hostile/status/404> (referer: None)"),
         format!("Rejected <GET {base}/hostile/status/404>: status 404"),
     ] {
         assert!(err.lines().any(|told| told == line), "{line:?} is missing in\n{err}");
