@@ -122,6 +122,7 @@ fn waiting(stand: &Stand, matching: &str, bytes: u64) -> anyhow::Result<Killed> 
     loop {
         let said = std::fs::read_to_string(stand.path("said.txt"))?;
         if said.contains(matching) && said.contains("Make room") {
+            assert!(!said.contains('\u{1b}'), "colours are for terminals: {said:?}");
             return Ok(child);
         }
         assert!(began.elapsed() < Duration::from_secs(60), "waited too long for a message: {said}");

@@ -157,7 +157,9 @@ fn start_log(level: LogLevel) {
         LogLevel::Debug => tracing::Level::DEBUG,
     };
     // A second crawl in one process (the demo) keeps the first one's log.
-    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).try_init();
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let _ = log.with_ansi(terminal).try_init();
 }
 
 fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
