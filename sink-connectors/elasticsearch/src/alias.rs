@@ -75,9 +75,10 @@ pub(crate) async fn look(link: &mut Link, name: &str) -> Result<Option<There>, S
         }
         return Err(refused);
     }
-    let Some(indices) = json.as_object().filter(|indices| !indices.is_empty()) else {
-        return Err(error::garbled("read the index", &shown, &answer));
-    };
+    // Before the crawl this is not a proxy that speaks for a server that restarts: the URL is wrong.
+    let foreign =
+        || SinkError { class: ErrorClass::Configuration, ..error::garbled("read the index", &shown, &answer) };
+    let Some(indices) = json.as_object().filter(|indices| !indices.is_empty()) else { return Err(foreign()) };
     if indices.len() > 1 {
         let names: Vec<&str> = indices.keys().map(String::as_str).collect();
         return Err(SinkError::new(
@@ -93,7 +94,7 @@ pub(crate) async fn look(link: &mut Link, name: &str) -> Result<Option<There>, S
     let object =
         |key: &str| mapping.and_then(|mapping| mapping.get(key)).and_then(Json::as_object).cloned().unwrap_or_default();
     let Some(uuid) = about.pointer("/settings/index/uuid").and_then(Json::as_str) else {
-        return Err(error::garbled("read the index", &shown, &answer));
+        return Err(foreign());
     };
     Ok(Some(There {
         index: index.clone(),
