@@ -4,8 +4,7 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::process::Command;
-use std::time::{Duration, Instant};
-use weir_e2e::{Stand, compare, example, expected, read_feed, run, start, weir};
+use weir_e2e::{Stand, compare, example, expected, read_feed, run, start, until, weir};
 use weir_services::{Kind, Service};
 
 /// One statement by the server's own client: rows of tab-separated columns.
@@ -123,11 +122,8 @@ fn servers_killed_in_the_middle_lose_nothing_and_double_nothing() -> anyhow::Res
         let rows = sql(&servers.mysql, "SELECT COUNT(*) FROM portal.property").ok()?;
         rows.first()?.first()?.parse::<u64>().ok().filter(|rows| *rows > 50)
     };
-    let limit = Instant::now() + Duration::from_secs(60);
-    while begun(&servers).is_none() {
-        ensure!(Instant::now() < limit, "no rows arrive");
-        ensure!(child.0.try_wait()?.is_none(), "the crawl ended early");
-    }
+    until("rows to arrive", || begun(&servers).is_some());
+    ensure!(child.0.try_wait()?.is_none(), "the crawl ended early");
     servers.mysql.kill9()?;
     servers.redis.kill9()?;
     servers.redis.restart()?;
