@@ -57,7 +57,7 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
     let (mut store, _) = Store::open(disk, Options::new(1)).expect("a fresh state");
     let lanes = store.allocate_lanes(workers + 1);
     let frontier = Arc::new(FrontierConfig::default());
-    let stage = Stage::new(&StageConfig { frontier, boot: 1, lanes: lanes[..workers].to_vec() });
+    let stage = Stage::new(&StageConfig { frontier, boot: 1, lanes: lanes[..workers].to_vec(), geocoding: None });
     let mut config = EngineConfig::new(lanes[workers], 1);
     config.concurrency = 20_000;
     config.start_batch = 10_000;
@@ -115,7 +115,9 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
                     engine.feed(Input::Reports { receipt: ReceiptId(receipts), reports: reports.collect() });
                 }
                 Action::Settle(_) => {}
-                Action::Load(_) | Action::Write(_) => unreachable!("nothing is cold and there are no items"),
+                Action::Load(_) | Action::Write(_) | Action::Geocode(_) => {
+                    unreachable!("nothing is cold and there are no items")
+                }
             }
         }
         for group in synced.try_iter() {

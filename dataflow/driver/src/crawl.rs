@@ -3,7 +3,8 @@
 //! ```text
 //!   fetch threads ──reports──┐                    ┌──> fetch threads (Dispatch)
 //!   journal thread ──synced──┼──> Engine.advance ─┼──> journal thread (Append, Load)
-//!   sink threads ──written───┘     (this thread)  └──> sink threads (Write)
+//!   sink threads ──written───┤     (this thread)  ├──> sink threads (Write)
+//!   geocoder ──geocoded──────┘                    └──> geocoder (Geocode)
 //! ```
 //! This module performs actions and feeds inputs; what they mean is decided in `engine`.
 
@@ -12,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::fetchers::Fetchers;
 use crate::figures::JobFigures;
+use crate::geocoder::GeocodeThread;
 use crate::io::{Action, Input};
 use crate::journal::JournalThread;
 use crate::opening::{fetch_parts, open_engine, open_sink};
@@ -36,6 +38,7 @@ pub(crate) enum ToDriver {
     Written { sink: SinkId, outcomes: Vec<(OutboxId, SinkVerdict)>, mark: Option<Vec<u8>> },
     Synced { group: u64, journal_bytes: u64 },
     Loaded { worker: usize, addr: Addr, record: Vec<u8> },
+    Geocoded(Vec<weir_geo::Event>),
     JournalFailed(CrawlError),
     Failed(CrawlError),
 }
@@ -93,12 +96,17 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = options.settings.fetch_threads.unwrap_or(cores);
     let fetchers = Fetchers::start(threads, &parts, &to_driver)?;
+    let geocoder = match options.geocoding {
+        Some(geocoding) => GeocodeThread::start(geocoding, Arc::clone(&clock), to_driver.clone())?,
+        None => GeocodeThread::none(),
+    };
     let mut driver = Driver {
         engine,
         clock,
         inbox,
         journal,
         fetchers,
+        geocoder,
         sinks,
         job: chosen.job,
         started_at,
@@ -118,6 +126,7 @@ struct Driver {
     inbox: Receiver<ToDriver>,
     journal: JournalThread,
     fetchers: Fetchers,
+    geocoder: GeocodeThread,
     sinks: Vec<SinkThread>,
     job: weir_model::JobId,
     started_at: Tick,
@@ -135,6 +144,9 @@ impl Driver {
             let now = self.clock.now();
             let actions = self.engine.advance(now);
             self.perform(actions);
+            for notice in self.engine.take_notices() {
+                observer.say(&notice);
+            }
             for line in self.engine.take_log() {
                 observer.log(&line);
             }
@@ -183,6 +195,7 @@ impl Driver {
                 self.receipts += 1;
                 Input::Reports { receipt: ReceiptId(self.receipts), reports }
             }
+            ToDriver::Geocoded(events) => Input::Geocoded(events),
             ToDriver::Written { sink, outcomes, mark } => Input::Written { sink, outcomes, mark },
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Synced { group, journal_bytes } => {
@@ -204,6 +217,7 @@ impl Driver {
                 Action::Dispatch(message) => self.fetchers.send(message),
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
+                Action::Geocode(commands) => self.geocoder.send(commands),
                 // The queue is in this process: deleting from it is forgetting.
                 Action::Settle(_receipts) => crash::point("delete a receipt"),
             }
@@ -316,6 +330,7 @@ impl Driver {
             redelivered: self.engine.redelivered(),
             elapsed: self.clock.now().since(self.started_at),
         };
+        std::mem::replace(&mut self.geocoder, GeocodeThread::none()).end();
         self.journal.end();
         Ok(report)
     }
@@ -332,7 +347,7 @@ impl Driver {
             let mut actions = self.engine.advance(now);
             actions.extend(self.engine.flush(now));
             // Nothing new is begun at the end.
-            actions.retain(|action| !matches!(action, Action::Dispatch(_) | Action::Write(_)));
+            actions.retain(|action| !matches!(action, Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_)));
             self.perform(actions);
             if !self.engine.is_quiet() && !self.receive(LOOK_EVERY) {
                 return;

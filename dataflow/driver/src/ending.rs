@@ -35,7 +35,12 @@ impl Engine {
         }
         let live = self.live.get(&job).copied().unwrap_or_default();
         if let Some(outcome) = run.stopping {
-            let busy = self.in_flight > 0 || live.pages > 0 || self.under_way.is_some() || !self.group.is_empty();
+            // What waits for a location is in the journal: a shutdown leaves it to the next run, since it may take an hour.
+            let is_left = outcome == Outcome::Shutdown && self.outbox_bytes <= self.waiting_bytes;
+            let busy = self.in_flight > 0
+                || (live.pages > 0 && !is_left)
+                || self.under_way.is_some()
+                || !self.group.is_empty();
             return (!busy).then_some(outcome);
         }
         let done = run.start_next >= run.start_count && live.total() == 0 && self.in_flight == 0 && self.recovered;

@@ -17,6 +17,7 @@ use crate::jobs::JobRun;
 use crate::record;
 use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{LogLine, Offer, OfferSource};
+use weir_geo::Command;
 use weir_model::{FetchMessage, JobId, LinkBatch, MessageId, Release, SinkId, Tick};
 use weir_stage::{Event, JobLive, LaneBytes, Stage, Step};
 
@@ -41,6 +42,9 @@ pub struct Engine {
     pub(crate) messages: u64,
     pub(crate) next_wake: Tick,
     pub(crate) outbox_bytes: usize,
+    /// Of these, bytes that wait for a location.
+    pub(crate) waiting_bytes: usize,
+    pub(crate) notices: Vec<String>,
     pub(crate) jobs: BTreeMap<JobId, JobRun>,
     pub(crate) live: BTreeMap<JobId, JobLive>,
     pub(crate) figures: BTreeMap<JobId, JobFigures>,
@@ -69,6 +73,8 @@ impl Engine {
             messages: 0,
             next_wake: Tick(0),
             outbox_bytes: 0,
+            waiting_bytes: 0,
+            notices: Vec::new(),
             jobs: BTreeMap::new(),
             live: BTreeMap::new(),
             figures: BTreeMap::new(),
@@ -155,6 +161,7 @@ impl Engine {
                     self.stage.loaded(worker, addr, record);
                     loaded = true;
                 }
+                Input::Geocoded(answers) => events.extend(answers.into_iter().map(Event::Geo)),
                 Input::Synced { group } => self.synced(group),
             }
         }
@@ -215,12 +222,13 @@ impl Engine {
         }
         self.in_flight = step.in_flight;
         self.dispatch(step.free);
-        if !(step.releases.is_empty() && step.alone.is_empty() && step.writes.is_empty()) {
+        if !(step.releases.is_empty() && step.alone.is_empty() && step.writes.is_empty() && step.geo.is_empty()) {
             self.group.opened_at.get_or_insert(now);
         }
         self.group.held.releases.extend(step.releases);
         self.group.held.alone.extend(step.alone);
         self.group.held.writes.extend(step.writes);
+        self.hold_geocodes(step.geo);
         let (later, loads): (Vec<_>, Vec<_>) = step.loads.into_iter().partition(|(_, addr)| self.group.holds(*addr));
         self.group.loads.extend(later);
         if !loads.is_empty() {
@@ -228,9 +236,11 @@ impl Engine {
         }
         self.count(&step.counters, &step.items);
         self.keep_notes(now, &step.notes);
+        self.keep_geocodes(now, &step.geo_counts, step.geo_notices);
         self.log.extend(step.log);
         self.live = step.live;
         self.outbox_bytes = step.outbox_bytes;
+        self.waiting_bytes = step.waiting_bytes;
         self.next_wake = step.next_wake;
         self.apply_stop_rules(now);
         let full = self.in_flight >= self.in_flight_max();
@@ -239,6 +249,16 @@ impl Engine {
             // being read back.
             let pause = if full { FULL_PAUSE_US } else { LOAD_PAUSE_US };
             self.next_wake = self.next_wake.min(now.after_us(pause)).max(now.after_us(1));
+        }
+    }
+
+    /// Requests to the cache may leave at once; a call waits until its place under the law is durable.
+    fn hold_geocodes(&mut self, commands: Vec<Command>) {
+        let (calls, others): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|command| matches!(command, Command::Call(_)));
+        self.group.held.calls.extend(calls);
+        if !others.is_empty() {
+            self.actions.push(Action::Geocode(others));
         }
     }
 
@@ -270,6 +290,9 @@ impl Engine {
         }
         if !held.writes.is_empty() {
             self.actions.push(Action::Write(held.writes));
+        }
+        if !held.calls.is_empty() {
+            self.actions.push(Action::Geocode(held.calls));
         }
         if !held.receipts.is_empty() {
             self.actions.push(Action::Settle(held.receipts));

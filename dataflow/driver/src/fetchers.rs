@@ -143,7 +143,7 @@ async fn send_reports(outbox: Rc<Outbox>, driver: Sender<ToDriver>) {
 
 /// Chance from the operating system, as the standard library draws it for its own tables.
 #[allow(clippy::disallowed_methods, reason = "a seed that nobody outside can know is the purpose")]
-fn hash_seed() -> u64 {
+pub(crate) fn hash_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
 }

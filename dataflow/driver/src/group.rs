@@ -12,6 +12,8 @@ pub(crate) struct Held {
     pub alone: Vec<Release>,
     pub writes: Vec<OutboxItem>,
     pub receipts: Vec<ReceiptId>,
+    /// Calls to geocode providers.
+    pub calls: Vec<weir_geo::Command>,
 }
 
 #[derive(Debug, Default)]

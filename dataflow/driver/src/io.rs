@@ -79,6 +79,8 @@ pub enum Input {
         /// The record.
         record: Vec<u8>,
     },
+    /// A geocode provider or cache has answered.
+    Geocoded(Vec<weir_geo::Event>),
     /// The group with this number is durable.
     Synced {
         /// As in `Action::Append`.
@@ -102,6 +104,8 @@ pub enum Action {
     Load(Vec<(usize, Addr)>),
     /// Write to the sinks that each names, answer `Written`.
     Write(Vec<OutboxItem>),
+    /// Ask geocode providers and caches, answer `Geocoded`.
+    Geocode(Vec<weir_geo::Command>),
     /// Delete from the queue.
     Settle(Vec<ReceiptId>),
 }

@@ -11,10 +11,11 @@ use crate::state::{Chosen, Document, State};
 use std::sync::Arc;
 use weir_connector::{ErrorClass, JobInfo, Sink, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;
-use weir_frontier::{Addr, FrontierConfig, JobSpec};
+use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec};
+use weir_geo::GeoConfig;
 use weir_model::{Clock, LinkBatch, SinkId, Tick};
-use weir_spider::Spider;
-use weir_stage::{SinkMasks, Stage, StageConfig};
+use weir_spider::{Geocode, Spider};
+use weir_stage::{Geocoding, SinkMasks, Stage, StageConfig};
 use weir_store::Replayed;
 struct SpiderStart(Arc<Spider>);
 
@@ -57,7 +58,15 @@ pub(crate) fn open_engine(
         log: settings.log_level >= crate::settings::LogLevel::Debug,
         ..FrontierConfig::default()
     });
-    let stage = Stage::new(&StageConfig { frontier, boot, lanes: lanes[..options.workers].to_vec() });
+    let geocoding = options.geocoding.as_ref().map(|options| {
+        let config = GeoConfig {
+            margin_us: frontier.margin_us,
+            hash_seed: crate::fetchers::hash_seed(),
+            ..GeoConfig::clone(&options.geocoding.config)
+        };
+        Arc::new(Geocoding { config: Arc::new(config), ..options.geocoding.clone() })
+    });
+    let stage = Stage::new(&StageConfig { frontier, boot, lanes: lanes[..options.workers].to_vec(), geocoding });
     let mut config = EngineConfig::new(lanes[options.workers], boot);
     config.concurrency = settings.concurrency;
     config.group_us = settings.journal_group_time.as_micros() as u64;
@@ -118,6 +127,7 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
             .collect(),
         concurrency_per_domain: settings.concurrency_per_domain,
         pages_per_domain_max: settings.pages_per_domain_max,
+        geocodes: spider.geocodes().iter().filter_map(geocode_field).collect(),
     };
     let stops = [
         settings.stop_items.map(StopRule::Items),
@@ -136,6 +146,12 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
         stopping: None,
         ended: None,
     }
+}
+
+/// As the stage knows it. Items of types beyond 65,535 have none: their schema numbers are not their own.
+fn geocode_field(geocode: &Geocode) -> Option<GeocodeField> {
+    let schema = u16::try_from(geocode.item).ok()?;
+    Some(GeocodeField { schema, field: geocode.field, address: geocode.address })
 }
 
 /// Opens a sink; one that is new to the state, or was emptied, gets every item.

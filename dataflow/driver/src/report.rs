@@ -1,6 +1,7 @@
 //! What a crawl is asked for and what it tells: options, progress, report. Only values.
 
 use crate::figures::JobFigures;
+use crate::geocoder::GeocodeOptions;
 use crate::settings::Settings;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct CrawlOptions {
     pub state: PathBuf,
     /// Where items go.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// How locations are found; `None`: fields to be geocoded stay empty.
+    pub geocoding: Option<GeocodeOptions>,
     /// Stage workers.
     pub workers: usize,
     /// Gives up an unfinished job.

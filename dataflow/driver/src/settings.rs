@@ -3,9 +3,11 @@
 //! One table (`table`) says every name, its Scrapy alias and its meaning. Unknown names and wrong types are refused with the nearest
 //! right one; nothing is silently ignored.
 
+mod geocode;
 mod raw;
 mod table;
 
+pub use geocode::{GeocodeSettings, ProviderSettings};
 use raw::Raw;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub journal_group_time: Duration,
     /// Threads that fetch and parse.
     pub fetch_threads: Option<usize>,
+    /// How addresses become locations.
+    pub geocode: GeocodeSettings,
     /// Log level.
     pub log_level: LogLevel,
 }
@@ -133,6 +137,7 @@ impl Default for Settings {
             journal_snapshot_bytes: 128 << 20,
             journal_group_time: Duration::from_millis(20),
             fetch_threads: None,
+            geocode: GeocodeSettings::default(),
             log_level: LogLevel::Info,
         }
     }
@@ -175,6 +180,10 @@ impl Settings {
     }
 
     fn apply(&mut self, name: &str, value: &Raw<'_>, place: &str) -> Result<(), SettingError> {
+        if let Some(provider) = name.strip_prefix("geocode.providers.") {
+            let set = self.geocode.set_provider(provider, value);
+            return set.map_err(|message| SettingError { place: place.into(), message });
+        }
         let found = TABLE.iter().find(|entry| entry.name == name || entry.aliases.contains(&name));
         let Some(entry) = found else {
             return Err(SettingError { place: place.into(), message: unknown(name) });
@@ -200,6 +209,12 @@ impl Settings {
                 if aliases.is_empty() { String::new() } else { format!(" [{aliases}]") }
             );
         }
+        let _ = writeln!(
+            out,
+            "  {:<26} whom to ask for locations, in this order: {}",
+            "geocode.providers.NAME.KEY",
+            geocode::PROVIDER_KEYS
+        );
         out
     }
 }

@@ -5,6 +5,7 @@ use crate::figures::JobFigures;
 use crate::record;
 use std::collections::BTreeMap;
 use weir_frontier::{Counters, LogLine};
+use weir_geo::{GeoCounts, Notice};
 use weir_model::{ExtractionNote, JobId, Outcome, Tick};
 use weir_stage::{ItemCounts, JobLive};
 
@@ -30,6 +31,20 @@ impl Engine {
             let (counter, example) = (counter.to_owned(), example.to_owned());
             self.write_own(now, &record::Record::Note { job, counter, count, example });
         }
+    }
+
+    /// Counts of geocoding are counted remarks too. What concerns no job (a late answer) counts for the job that runs.
+    pub(crate) fn keep_geocodes(&mut self, now: Tick, counts: &BTreeMap<JobId, GeoCounts>, notices: Vec<Notice>) {
+        let running = self.jobs.iter().find(|(_, run)| run.ended.is_none()).map(|(job, _)| *job);
+        for (job, counts) in counts {
+            let job = if *job == JobId(0) { running.unwrap_or(*job) } else { *job };
+            for (counter, count) in counts.named().filter(|(_, count)| *count > 0) {
+                self.note(job, counter, count, "");
+                let (counter, example) = (counter.to_owned(), String::new());
+                self.write_own(now, &record::Record::Note { job, counter, count, example });
+            }
+        }
+        self.notices.extend(notices.into_iter().map(|notice| notice.text));
     }
 
     pub(crate) fn note(&mut self, job: JobId, counter: &str, count: u64, example: &str) {
@@ -76,6 +91,11 @@ impl Engine {
     #[must_use]
     pub fn ended(&self, job: JobId) -> Option<Outcome> {
         self.jobs.get(&job).and_then(|run| run.ended)
+    }
+
+    /// What the operator should know, since the last call.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
     }
 
     /// The crawl log since the last call.

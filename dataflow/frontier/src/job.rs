@@ -41,6 +41,19 @@ pub struct JobSpec {
     pub concurrency_per_domain: u32,
     /// URLs admitted of a domain, at most.
     pub pages_per_domain_max: Option<u64>,
+    /// Fields that a geocoder fills (the frontier itself does not look at them).
+    pub geocodes: Vec<GeocodeField>,
+}
+
+/// A field of an item that a geocoder fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeocodeField {
+    /// Index of the item type.
+    pub schema: u16,
+    /// Index of the field.
+    pub field: usize,
+    /// Index of the field with the address.
+    pub address: usize,
 }
 
 impl Default for JobSpec {
@@ -57,6 +70,7 @@ impl Default for JobSpec {
             targets: Vec::new(),
             concurrency_per_domain: 16,
             pages_per_domain_max: None,
+            geocodes: Vec::new(),
         }
     }
 }

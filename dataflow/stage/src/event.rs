@@ -1,11 +1,13 @@
 //! What goes into a step and what comes out of it: events in, commands out.
 //!
 //! Invariant: a step's journal parts and its commands belong together. The parts must be durable before a release of a
-//! domain with a law leaves, before an item is written and before a receipt is settled.
+//! domain with a law leaves, before an item is written, before a geocode provider is asked and before a receipt is settled.
 
+use crate::geocode::Left;
 use crate::items::{ItemCounts, OutboxId, OutboxItem, SinkVerdict};
 use std::collections::BTreeMap;
 use weir_frontier::{Addr, Counters, Live, LogLine, Offer};
+use weir_geo::GeoCounts;
 use weir_model::{ExtractionNote, JobId, Release, Report, SinkId, Tick};
 
 /// What happened outside.
@@ -26,7 +28,15 @@ pub enum Event {
         /// How.
         verdict: SinkVerdict,
     },
+    /// A geocode provider or cache has answered.
+    Geo(weir_geo::Event),
+    /// What the step before has left (the stage's own).
+    Left(LeftOver),
 }
+
+/// What a step leaves for the next one: the stage's own.
+#[derive(Clone, Debug)]
+pub struct LeftOver(pub(crate) Left);
 
 /// Record bytes of one worker in one step, for the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +89,12 @@ pub struct Step {
     pub loads: Vec<(usize, Addr)>,
     /// Items to write.
     pub writes: Vec<OutboxItem>,
+    /// What the geocoder wants: cache requests may leave at once, calls when the step is durable.
+    pub geo: Vec<weir_geo::Command>,
+    /// Counters of geocoding by job: what changed. What concerns no job is under `JobId(0)`.
+    pub geo_counts: BTreeMap<JobId, GeoCounts>,
+    /// What the operator should know of geocode providers.
+    pub geo_notices: Vec<weir_geo::Notice>,
     /// URL counters: what changed.
     pub counters: Counters,
     /// Item counters by job: what changed.
@@ -89,8 +105,10 @@ pub struct Step {
     pub log: Vec<LogLine>,
     /// What is alive of each open job.
     pub live: BTreeMap<JobId, JobLive>,
-    /// Bytes that wait in the outbox.
+    /// Bytes that wait in the outbox, or for a location.
     pub outbox_bytes: usize,
+    /// Of these, bytes that wait for a location.
+    pub waiting_bytes: usize,
     /// Requests that are released and neither reported nor lost.
     pub in_flight: usize,
     /// Domains that may have more to release, over what this step might.

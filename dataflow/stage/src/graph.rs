@@ -1,8 +1,8 @@
-//! The dataflow of one worker: five operators over state that the worker owns.
+//! The dataflow of one worker: five operators over state that the worker owns, six with a geocoder.
 //!
 //! ```text
 //!  events ─exchange by slot─> Settle ─offers──> Prepare ─exchange by domain slot─> Admit
-//!                               │ items ──────────────────exchange by item slot──> Items
+//!                               │ items ─[exchange by address slot─> Geocode]─ by item slot──> Items
 //!                               └ settled items ──┬──────────exchange by page slot─> Ledger
 //!                                       Items ────┘
 //! ```
@@ -10,6 +10,7 @@
 //! in the worker's `State`, which the shell (`worker`) empties after the step has come to rest.
 
 use crate::event::Event;
+use crate::geocode::PageItem;
 use crate::items::item_slot;
 use crate::ledger::page_slot;
 use crate::moved::Moved;
@@ -26,7 +27,7 @@ use timely::dataflow::{InputHandle, ProbeHandle, Scope, Stream};
 use timely::progress::operate::FrontierInterest;
 use timely::worker::Worker;
 use weir_frontier::{CandidateBatch, Offer, RobotsAnswer};
-use weir_model::{Item, ReleaseId};
+use weir_model::ReleaseId;
 
 type Epoch = u64;
 type Builder<T> = CapacityContainerBuilder<Vec<Moved<T>>>;
@@ -52,10 +53,8 @@ pub(crate) enum Inward {
     Robots(RobotsAnswer),
 }
 
-/// An item on its way from its page to the owner of its key.
-type PageItem = (ReleaseId, Item);
-
-pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>) -> Graph {
+/// `geocodes`: whether items pass a geocoder.
+pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>, geocodes: bool) -> Graph {
     let mut input = InputHandle::<Epoch, Builder<Event>>::new_with_builder();
     let probe = ProbeHandle::new();
     let here = worker.index() as u64;
@@ -63,6 +62,7 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>) -> Graph {
         let events = input.to_stream(scope);
         let (offers, items, done_here) = settle(scope, events, here, Rc::clone(state));
         let admitted = admit(prepare(offers, Rc::clone(state)), Rc::clone(state));
+        let items = if geocodes { geocode(items, Rc::clone(state)) } else { items };
         let done = keep_items(items, Rc::clone(state)).concat(done_here);
         ledger(done, Rc::clone(state)).probe_with(&probe);
         admitted.probe_with(&probe);
@@ -70,11 +70,14 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>) -> Graph {
     Graph { input, probe }
 }
 
-/// The slot an event belongs to: reports with their release, confirmations with their item, offers wherever they arrive.
+/// The slot an event belongs to: reports with their release, confirmations with their item, geocodes with their address or provider,
+/// offers wherever they arrive.
 pub(crate) fn owner(event: &Event) -> Option<u8> {
     match event {
         Event::Report(report) => Some(page_slot(report.release)),
         Event::Written { id, .. } => Some(id.slot()),
+        Event::Geo(event) => Some(event.slot() as u8),
+        Event::Left(left) => left.0.slot(),
         Event::Offer(_) | Event::Robots(_) => None,
     }
 }
@@ -169,14 +172,32 @@ fn admit<'scope>(inward: Flow<'scope, Inward>, state: Rc<RefCell<State>>) -> Flo
     })
 }
 
+fn geocode<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) -> Flow<'scope, PageItem> {
+    let pact = Exchange::new(|item: &Moved<PageItem>| u64::from(item.0.slot()));
+    items.unary::<Builder<PageItem>, _, _, _>(pact, "Geocode", move |_, _| {
+        move |input, output| {
+            input.for_each_time(|time, data| {
+                let mut session = output.session(&time);
+                let state = &mut *state.borrow_mut();
+                for Moved(item) in data.flat_map(|batch| batch.drain(..)) {
+                    state.look_up(item);
+                    for item in state.page_items.drain(..) {
+                        session.give(Moved(item));
+                    }
+                }
+            });
+        }
+    })
+}
+
 fn keep_items<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) -> Flow<'scope, ReleaseId> {
-    let pact = Exchange::new(|item: &Moved<PageItem>| u64::from(item_slot(item.0.1.id)));
+    let pact = Exchange::new(|item: &Moved<PageItem>| u64::from(item_slot(item.0.item.id)));
     items.unary::<Builder<ReleaseId>, _, _, _>(pact, "Items", move |_, _| {
         move |input, output| {
             input.for_each_time(|time, data| {
                 let mut session = output.session(&time);
                 let state = &mut *state.borrow_mut();
-                for Moved((page, item)) in data.flat_map(|batch| batch.drain(..)) {
+                for Moved(PageItem { page, item, .. }) in data.flat_map(|batch| batch.drain(..)) {
                     state.accept(page, item);
                 }
                 for page in state.items_out.settled_pages.drain(..) {

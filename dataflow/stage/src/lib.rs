@@ -1,10 +1,11 @@
-//! The stage: frontier, items and page ledger as one timely dataflow over 1 to N workers.
+//! The stage: frontier, geocoding, items and page ledger as one timely dataflow over 1 to N workers.
 //!
 //! Decides who owns what (domains and items by slot, slots by worker) and when a step is over. Sees no clock, no socket and
 //! no disk: it is told the time with every step, and what it wants done comes back as the step's commands. The only crate
 //! that names timely.
 
 mod event;
+mod geocode;
 mod graph;
 mod hash;
 mod items;
@@ -15,7 +16,8 @@ mod remote;
 mod stage;
 mod worker;
 
-pub use event::{Event, JobLive, LaneBytes, Step};
+pub use event::{Event, JobLive, LaneBytes, LeftOver, Step};
+pub use geocode::Geocoding;
 pub use items::{ItemCounts, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot};
 pub use ledger::page_slot;
 pub use stage::{Stage, StageConfig};

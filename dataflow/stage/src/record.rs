@@ -4,6 +4,7 @@
 //! that a writer did not make, and never panics.
 
 use crate::items::{OutboxId, SinkVerdict};
+use weir_geo::Waiter;
 use weir_model::wire::{Reader, WireError, put_fixed, put_item, put_u64, read_item};
 use weir_model::{Item, JobId, ReleaseId, SinkId};
 
@@ -13,6 +14,12 @@ pub(crate) const OUTBOX: u8 = 64;
 pub(crate) const CONFIRMED: u8 = 65;
 /// All sinks of an item have settled.
 pub(crate) const ITEM_DONE: u8 = 66;
+/// What a geocoder must not forget. Its slot says nothing: every worker reads all of them.
+pub(crate) const GEO: u8 = 67;
+/// An item waits for a location.
+pub(crate) const WAITS: u8 = 68;
+/// It goes on: its `OUTBOX` record is of the same step. Fields as those of `ITEM_DONE`.
+pub(crate) const WAIT_ENDED: u8 = 69;
 
 /// Appends one record, its length in front.
 pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
@@ -90,6 +97,28 @@ pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkI
 pub(crate) fn item_done(journal: &mut Vec<u8>, slot: u8, id: OutboxId, page: ReleaseId, job: JobId) {
     framed(journal, ITEM_DONE, slot, |out| {
         put_fixed(out, id.0);
+        put_fixed(out, page.0);
+        put_u64(out, job.0);
+    });
+}
+
+pub(crate) fn waits(journal: &mut Vec<u8>, slot: u8, waiter: Waiter, page: ReleaseId, item: &Item) {
+    framed(journal, WAITS, slot, |out| put_waits_fields(out, waiter, page, item));
+}
+
+pub(crate) fn put_waits_fields(out: &mut Vec<u8>, waiter: Waiter, page: ReleaseId, item: &Item) {
+    put_fixed(out, waiter.0);
+    put_fixed(out, page.0);
+    put_item(out, item);
+}
+
+pub(crate) fn read_waits(reader: &mut Reader<'_>) -> Result<(Waiter, ReleaseId, Item), WireError> {
+    Ok((Waiter(reader.fixed()?), ReleaseId(reader.fixed()?), read_item(reader)?))
+}
+
+pub(crate) fn wait_ended(journal: &mut Vec<u8>, slot: u8, waiter: Waiter, page: ReleaseId, job: JobId) {
+    framed(journal, WAIT_ENDED, slot, |out| {
+        put_fixed(out, waiter.0);
         put_fixed(out, page.0);
         put_u64(out, job.0);
     });

@@ -5,6 +5,7 @@
 //! effects at any number of workers; nobody else names timely.
 
 use crate::event::{Event, Step};
+use crate::geocode::Geocoding;
 use crate::graph::owner;
 use crate::items::{ItemCounts, SinkMasks};
 use crate::remote::{self, Remote, Threads};
@@ -28,6 +29,8 @@ pub struct StageConfig {
     /// A lane of the journal for each worker, of this start alone: their number is the number of workers, 1 to 64. One worker
     /// needs no thread.
     pub lanes: Vec<u16>,
+    /// What locations are looked up with. `None`: there is no such stage, fields to be geocoded stay empty.
+    pub geocoding: Option<Arc<Geocoding>>,
 }
 
 /// Frontier, items and ledger as one dataflow over 1 to N workers.
@@ -54,7 +57,12 @@ impl Stage {
         let configs: Vec<WorkerConfig> = config
             .lanes
             .iter()
-            .map(|lane| WorkerConfig { frontier: Arc::clone(&config.frontier), lane: *lane, boot: config.boot })
+            .map(|lane| WorkerConfig {
+                frontier: Arc::clone(&config.frontier),
+                lane: *lane,
+                boot: config.boot,
+                geocoding: config.geocoding.clone(),
+            })
             .collect();
         let (local, remotes, threads) = if workers == 1 {
             let allocator = Allocator::Thread(timely::communication::allocator::Thread::default());
@@ -267,6 +275,11 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     append(&mut step.alone, out.alone);
     step.loads.extend(out.loads.into_iter().map(|addr| (worker, addr)));
     append(&mut step.writes, taken.items.writes);
+    append(&mut step.geo, taken.geo.commands);
+    append(&mut step.geo_notices, taken.geo.notices);
+    for (job, counts) in &taken.geo.counts {
+        step.geo_counts.entry(*job).or_default().add(counts);
+    }
     step.counters.add(&out.counters);
     for (job, counts) in &taken.items.counts {
         step.items.entry(*job).or_default().add(counts);
@@ -277,6 +290,7 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
         step.live.entry(*job).or_default().add(live);
     }
     step.outbox_bytes += taken.outbox_bytes;
+    step.waiting_bytes += taken.waiting_bytes;
     step.in_flight += taken.leased;
     step.ready += taken.ready;
     step.next_wake = step.next_wake.min(taken.next_wake);

@@ -3,7 +3,8 @@
 //! Phase one runs the dataflow until it has come to rest everywhere; phase two releases what is due. A worker knows no time
 //! but what it is told with a step, and touches nothing outside: what it wants is left in `Out` and taken by the shell.
 
-use crate::event::{Event, JobLive, LaneBytes};
+use crate::event::{Event, JobLive, LaneBytes, LeftOver};
+use crate::geocode::{GeoTaken, Geocode, Geocoding, Left, PageItem};
 use crate::graph::{self, Graph};
 use crate::items::{Items, ItemsOut, SinkMasks};
 use crate::ledger::Ledger;
@@ -21,17 +22,22 @@ use weir_frontier::{
 use weir_model::wire::{Reader, WireError, put_bytes};
 use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};
 
+/// What a spider counts of a page whose items have fields to be geocoded: it cannot know whether there is a geocoder.
+const NOT_CONFIGURED: &str = "geocode/not_configured";
+
 /// Everything a worker is started with.
 #[derive(Clone)]
 pub(crate) struct WorkerConfig {
     pub frontier: Arc<FrontierConfig>,
     pub lane: u16,
     pub boot: u32,
+    pub geocoding: Option<Arc<Geocoding>>,
 }
 
 /// The state that the operators of one worker share.
 pub(crate) struct State {
     frontier: Frontier,
+    geocode: Geocode,
     items: Items,
     ledger: Ledger,
     jobs: JobTable,
@@ -45,7 +51,7 @@ pub(crate) struct State {
     pub items_out: ItemsOut,
     pub offers: Vec<Offer>,
     pub robots: Vec<RobotsAnswer>,
-    pub page_items: Vec<(ReleaseId, Item)>,
+    pub page_items: Vec<PageItem>,
     pub candidates: Vec<CandidateBatch>,
 }
 
@@ -65,8 +71,19 @@ impl State {
                     let job = page.job;
                     self.notes.extend(page.notes.into_iter().map(|note| (job, note)));
                     self.ledger.open(page.release, job, page.items.len() as u32);
-                    self.page_items.extend(page.items.into_iter().map(|item| (page.release, item)));
+                    let release = page.release;
+                    if self.geocode.is_on() {
+                        self.page_items.extend(page.items.into_iter().map(|item| self.geocode.enter(release, item)));
+                    } else {
+                        self.page_items.extend(page.items.into_iter().map(|item| PageItem::plain(release, item)));
+                    }
                 }
+            }
+            Event::Geo(event) => {
+                self.geocode.event(self.now, event, &mut self.out.journal, &mut self.page_items);
+            }
+            Event::Left(LeftOver(left)) => {
+                self.geocode.take_left(self.now, left, &mut self.out.journal, &mut self.page_items);
             }
         }
     }
@@ -83,6 +100,11 @@ impl State {
 
     pub fn robots_answer(&mut self, answer: RobotsAnswer) {
         self.frontier.robots_answer(self.now, answer, &mut self.out);
+    }
+
+    /// Looks up what an item wants; what goes on is in `page_items`.
+    pub fn look_up(&mut self, item: PageItem) {
+        self.geocode.look_up(self.now, item, &mut self.out.journal, &mut self.page_items);
     }
 
     pub fn accept(&mut self, page: ReleaseId, item: Item) {
@@ -102,9 +124,13 @@ pub(crate) struct Taken {
     pub journal: Option<LaneBytes>,
     pub out: Out,
     pub items: ItemsOut,
+    pub geo: GeoTaken,
     pub notes: Vec<(JobId, ExtractionNote)>,
     pub live: BTreeMap<JobId, JobLive>,
+    /// Bytes that wait in the outbox, or for a location.
     pub outbox_bytes: usize,
+    /// Of these, for a location.
+    pub waiting_bytes: usize,
     /// Releases under way.
     pub leased: usize,
     /// Domains that could have released more.
@@ -134,6 +160,7 @@ impl Shell {
         let boot = BootInfo { epoch: config.boot };
         let state = Rc::new(RefCell::new(State {
             frontier: Frontier::new(Arc::clone(&config.frontier), config.lane, index, peers, boot),
+            geocode: Geocode::new(config.geocoding.as_deref(), index, peers, config.boot),
             items: Items::new(index, peers, config.boot),
             ledger: Ledger::new(index, peers),
             jobs: JobTable::default(),
@@ -150,7 +177,7 @@ impl Shell {
             page_items: Vec::new(),
             candidates: Vec::new(),
         }));
-        let graph = graph::build(&mut worker, &state);
+        let graph = graph::build(&mut worker, &state, config.geocoding.is_some());
         Shell { worker, graph, state, left: Vec::new(), compact_steps: 0 }
     }
 
@@ -159,6 +186,7 @@ impl Shell {
         state.jobs.open(Arc::clone(spec));
         state.frontier.open_job(Arc::clone(spec));
         state.items.open_job(spec.id, masks);
+        state.geocode.open_job(spec.id, &spec.geocodes);
         state.open.retain(|job| *job != spec.id);
         state.open.push(spec.id);
     }
@@ -173,6 +201,7 @@ impl Shell {
             }
         }
         state.jobs.close(job);
+        state.geocode.close_job(job);
         state.open.retain(|open| *open != job);
     }
 
@@ -189,7 +218,9 @@ impl Shell {
                 state.frontier.loaded(addr, &bytes);
             }
         }
-        for event in std::mem::take(&mut self.left).into_iter().chain(events) {
+        let left: Vec<Left> = std::mem::take(&mut self.state.borrow_mut().geocode.left);
+        let left = left.into_iter().map(|left| Event::Left(LeftOver(left)));
+        for event in std::mem::take(&mut self.left).into_iter().chain(left).chain(events) {
             self.graph.input.send(Moved(event));
         }
         self.graph.input.advance_to(epoch + 1);
@@ -227,17 +258,25 @@ impl Shell {
             state.frontier.compact(COMPACT_ENTRIES, &mut state.out);
         }
         self.left.extend(state.out.robots.drain(..).map(Event::Robots));
+        let geo = state.geocode.release(state.now, &mut state.out.journal);
         state.notes.append(&mut state.out.notes);
+        if state.geocode.is_on() {
+            state.notes.retain(|(_, note)| *note.counter != *NOT_CONFIGURED);
+        }
         state.frontier.end_step(&mut state.out);
         state.out.log.append(&mut state.scratch.log);
+        let waiting_bytes = state.geocode.waiting_bytes();
+        let is_at_rest = self.left.is_empty() && state.geocode.left.is_empty();
         let mut taken = Taken {
+            geo,
             out: std::mem::take(&mut state.out),
             items: std::mem::take(&mut state.items_out),
             notes: std::mem::take(&mut state.notes),
-            outbox_bytes: state.items.outbox_bytes(),
+            outbox_bytes: state.items.outbox_bytes() + waiting_bytes,
+            waiting_bytes,
             leased: state.frontier.in_flight(),
             ready: state.frontier.ready_hint(),
-            next_wake: if self.left.is_empty() { state.frontier.next_wake() } else { state.now },
+            next_wake: if is_at_rest { state.frontier.next_wake().min(state.geocode.next_wake()) } else { state.now },
             ..Taken::default()
         };
         let bytes = std::mem::take(&mut taken.out.journal);
@@ -261,8 +300,9 @@ impl Shell {
             return state.frontier.replay(addr, record);
         }
         let slot = fields.u8()?;
-        let mut again = fields;
+        let (mut again, mut once_more) = (fields, fields);
         state.items.replay(kind, slot, &mut fields)?;
+        state.geocode.replay(kind, slot, &mut once_more)?;
         state.ledger.replay(kind, &mut again)
     }
 
@@ -280,6 +320,8 @@ impl Shell {
             }
             "items" => state.items.restore(slot.parse().map_err(|_| wrong)?, bytes),
             "ledger" => state.ledger.restore(bytes),
+            "waiting" => state.geocode.restore_waiting(bytes),
+            "geo" => state.geocode.restore(bytes),
             // Sums: one worker takes them all.
             "counts" if self.worker.index() == 0 => state.items.restore_counts(bytes),
             "counts" => Ok(()),
@@ -293,6 +335,7 @@ impl Shell {
         state.frontier.finish_replay(now);
         state.items.rewrite_outbox(&mut state.items_out);
         state.ledger.finish_replay();
+        state.geocode.finish_replay(now);
         // What replay counted is in the durable counts; deltas start at zero.
         state.out.counters.clear();
     }
@@ -332,6 +375,13 @@ impl Shell {
         state.ledger.snapshot(&mut bytes);
         write(&format!("ledger/{index}"), &bytes)?;
         bytes.clear();
+        state.geocode.snapshot_waiting(&mut bytes);
+        if !bytes.is_empty() {
+            write(&format!("waiting/{index}"), &bytes)?;
+            bytes.clear();
+        }
+        let name = format!("geo/{index}");
+        state.geocode.snapshot(&mut |part| write(&name, part))?;
         state.items.snapshot_counts(&mut bytes);
         write(&format!("counts/{index}"), &bytes)
     }

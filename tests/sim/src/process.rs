@@ -110,8 +110,12 @@ impl Sim {
             format!("start {boot}: {workers} workers, snapshot {snapshot:?}, last group {last:?}, torn {torn}")
         });
         let lanes = store.allocate_lanes(workers + 1);
-        let stage =
-            Stage::new(&StageConfig { frontier: self.frontier_config(), boot, lanes: lanes[..workers].to_vec() });
+        let stage = Stage::new(&StageConfig {
+            frontier: self.frontier_config(),
+            boot,
+            lanes: lanes[..workers].to_vec(),
+            geocoding: None,
+        });
         let mut engine = Engine::new(stage, self.engine_config(lanes[workers], boot));
         engine.open_job(self.job_run());
         let forget = self.sabotage == Some(Sabotage::ForgottenHits);
@@ -390,6 +394,7 @@ impl Sim {
                     }
                 }
                 Action::Write(items) => self.write(&items),
+                Action::Geocode(_) => unreachable!("stories have no geocoder"),
                 Action::Settle(receipts) => {
                     for receipt in receipts {
                         self.settle(receipt);

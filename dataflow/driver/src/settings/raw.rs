@@ -56,6 +56,16 @@ impl Raw<'_> {
         parse_duration(&self.text().map_err(|_| expected)?).map_err(|_| expected)
     }
 
+    /// A duration with its unit, days too.
+    pub fn long_duration(&self) -> Result<Duration, &'static str> {
+        let expected = "a duration with its unit, such as \"5m\" or \"30d\"";
+        let text = self.text().map_err(|_| expected)?;
+        match text.trim().strip_suffix('d').map(|days| days.trim().parse::<u64>()) {
+            Some(Ok(days)) => days.checked_mul(86_400).map(Duration::from_secs).ok_or(expected),
+            _ => parse_duration(&text).map_err(|_| expected),
+        }
+    }
+
     pub fn bytes(&self) -> Result<u64, &'static str> {
         let expected = "a number of bytes, such as 1048576 or \"10MiB\"";
         if let Ok(number) = self.integer() {

@@ -154,6 +154,46 @@ pub(super) static TABLE: &[Entry] = &[
         s.journal_group_time = v.duration(scrapy)?;
         Ok(())
     }),
+    entry!("geocode.gazetteer", [], "CSV file of known places: name, lat, lon", |s, v, _| {
+        s.geocode.gazetteer = Some(v.text()?.into());
+        Ok(())
+    }),
+    entry!("geocode.cache", [], "cache of geocodes: a redis:// URL, or embedded (the state)", |s, v, _| {
+        s.geocode.cache = match v.text()? {
+            text if text == "embedded" => None,
+            text if text.starts_with("redis://") || text.starts_with("rediss://") => Some(text),
+            _ => return Err("a redis:// or rediss:// URL, or \"embedded\""),
+        };
+        Ok(())
+    }),
+    entry!("geocode.wait_max", [], "how long an item waits for its location", |s, v, _| {
+        s.geocode.wait_max = v.long_duration()?;
+        Ok(())
+    }),
+    entry!("geocode.memory_bytes_max", [], "remembered addresses, in bytes", |s, v, _| {
+        s.geocode.memory_bytes_max = v.bytes()?.max(1 << 20) as usize;
+        Ok(())
+    }),
+    entry!("geocode.waiters_max", [], "items that wait for a location at once", |s, v, _| {
+        s.geocode.waiters_max = v.integer()?.clamp(64, 10_000_000) as usize;
+        Ok(())
+    }),
+    entry!("geocode.negative_keep", [], "how long an unknown address is not asked again", |s, v, _| {
+        s.geocode.negative_keep = v.long_duration()?;
+        Ok(())
+    }),
+    entry!("geocode.failed_keep", [], "how long an address is not asked again when its providers failed", |s, v, _| {
+        s.geocode.failed_keep = v.long_duration()?;
+        Ok(())
+    }),
+    entry!("geocode.attempts_max", [], "calls for one address at one provider", |s, v, _| {
+        s.geocode.attempts_max = v.integer()?.clamp(1, 100) as u32;
+        Ok(())
+    }),
+    entry!("geocode.backoff", [], "pause after a provider's failure, doubled with each further one", |s, v, _| {
+        s.geocode.backoff = v.long_duration()?;
+        Ok(())
+    }),
     entry!("log_level", ["LOG_LEVEL"], "error, warn, info or debug", |s, v, _| {
         s.log_level = match v.text()?.to_lowercase().as_str() {
             "error" | "critical" => LogLevel::Error,

@@ -8,7 +8,7 @@ mod google;
 mod nominatim;
 mod reading;
 
-pub use reading::{HttpAnswer, Reading};
+pub use reading::{BODY_BYTES_MAX, HttpAnswer, Reading};
 
 use crate::entry::Precision;
 use std::fmt;
@@ -258,6 +258,12 @@ impl Provider {
     #[must_use]
     pub fn kind(&self) -> ProviderKind {
         self.kind
+    }
+
+    /// The name of the secret that holds its key.
+    #[must_use]
+    pub fn key(&self) -> Option<&SecretName> {
+        self.key.as_ref()
     }
 
     /// How often it may be asked.

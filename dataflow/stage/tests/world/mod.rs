@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_frontier::{Addr, FrontierConfig, JobSpec, Offer, record};
+use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec, Offer, record};
+use weir_geo::{Call, CallResult, Command, GeoCounts, HttpAnswer};
 use weir_model::{
     FetchOutcome, Item, ItemId, JobId, LinkBatch, Release, ReleaseId, Report, SinkId, TargetId, Tick, Value,
 };
 use weir_stage::{
-    Event, ItemCounts, LaneBytes, OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig, Step,
+    Event, Geocoding, ItemCounts, LaneBytes, OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig, Step,
 };
 
 pub const JOB: JobId = JobId(1);
@@ -54,13 +55,25 @@ pub struct World {
     pub due: Vec<Due>,
     pub delivered: u64,
     pub last: Step,
+    geocoding: Option<Arc<Geocoding>>,
+    /// What the geocoder wanted and nobody has answered.
+    pub wanted: Vec<Command>,
+    pub geo_counts: GeoCounts,
+    /// Every write that sinks were told, in order.
+    pub told: Vec<OutboxItem>,
     reports: BTreeMap<u64, Report>,
 }
 
 impl World {
     pub fn new(workers: usize, masks: SinkMasks) -> World {
+        World::with(workers, masks, None)
+    }
+
+    /// A world whose items have the location of field 0 in field 1, and that of field 2 in field 3.
+    pub fn with(workers: usize, masks: SinkMasks, geocoding: Option<Geocoding>) -> World {
+        let geocoding = geocoding.map(Arc::new);
         let mut world = World {
-            stage: stage(0, 1, workers),
+            stage: stage(0, 1, workers, &geocoding),
             boot: 1,
             lanes: workers as u16,
             now: 1_700_000_000_000_000,
@@ -71,6 +84,10 @@ impl World {
             due: Vec::new(),
             delivered: 0,
             last: Step::default(),
+            geocoding,
+            wanted: Vec::new(),
+            geo_counts: GeoCounts::default(),
+            told: Vec::new(),
             reports: BTreeMap::new(),
         };
         world.open(JOB, masks);
@@ -87,6 +104,9 @@ impl World {
         let step = self.stage.step(Tick(self.now), events, 1_000);
         self.journal.extend(step.journal.iter().cloned());
         self.delivered += step.counters.iter().map(|(_, counts)| counts.delivered).sum::<u64>();
+        self.wanted.extend(step.geo.iter().cloned());
+        step.geo_counts.values().for_each(|counts| self.geo_counts.add(counts));
+        self.told.extend(step.writes.iter().cloned());
         for write in &step.writes {
             self.due.extend(dues(write));
         }
@@ -153,6 +173,57 @@ impl World {
         self.step(Vec::new()).outbox_bytes
     }
 
+    /// Steps until the stage has nothing left over.
+    pub fn rest(&mut self) {
+        for _ in 0..20 {
+            self.step(Vec::new());
+            if self.last.next_wake > Tick(self.now) {
+                return;
+            }
+        }
+        panic!("the stage does not come to rest");
+    }
+
+    pub fn wait(&mut self, us: u64) {
+        self.now += us;
+    }
+
+    /// The calls that nobody has answered.
+    pub fn calls(&self) -> Vec<Call> {
+        let call = |command: &Command| if let Command::Call(call) = command { Some(call.clone()) } else { None };
+        self.wanted.iter().filter_map(call).collect()
+    }
+
+    /// A provider answers a call: Google's shape.
+    pub fn answer(&mut self, call: &Call, body: String) {
+        self.wanted.retain(|command| !matches!(command, Command::Call(other) if other.id == call.id));
+        let answer = HttpAnswer { status: 200, retry_after_us: None, body: body.into_bytes() };
+        let result = CallResult::Answered { at: Tick(self.now), answer };
+        self.step(vec![Event::Geo(weir_geo::Event::Returned { call: call.id, result })]);
+        self.rest();
+    }
+
+    /// Every call finds a place that is a function of its address, until nobody asks any more. Gives the URLs that were asked.
+    pub fn answer_all(&mut self) -> Vec<String> {
+        let mut asked = Vec::new();
+        for _ in 0..1_000 {
+            self.rest();
+            let calls = self.calls();
+            if calls.is_empty() && self.last.next_wake == Tick::NEVER {
+                return asked;
+            }
+            if calls.is_empty() {
+                self.wait(100_000);
+            }
+            for call in calls {
+                asked.push(call.request.url.clone());
+                let (lat, lon) = place_of(&call.request.url);
+                self.answer(&call, found(lat, lon));
+            }
+        }
+        panic!("there is no end to asking");
+    }
+
     pub fn counts(&mut self, job: JobId) -> ItemCounts {
         self.stage.counts().1.get(&job).copied().unwrap_or_default()
     }
@@ -175,7 +246,8 @@ impl World {
     /// The process dies and comes back with so many workers and these jobs; what sinks had not answered is forgotten.
     pub fn restart_with(&mut self, workers: usize, jobs: Vec<(JobId, SinkMasks)>) {
         self.boot += 1;
-        self.stage = stage(self.lanes, self.boot, workers);
+        self.stage = stage(self.lanes, self.boot, workers, &self.geocoding);
+        self.wanted.clear();
         self.lanes += workers as u16;
         self.jobs = jobs;
         for (job, masks) in &self.jobs {
@@ -200,6 +272,11 @@ impl World {
         self.step(Vec::new());
     }
 
+    /// From the next start on there is no geocoder.
+    pub fn forget_geocoding(&mut self) {
+        self.geocoding = None;
+    }
+
     pub fn restart(&mut self, workers: usize) {
         self.restart_with(workers, self.jobs.clone());
     }
@@ -217,13 +294,30 @@ pub fn said(writes: &[OutboxItem]) -> BTreeSet<(ItemId, u64, u64, u32)> {
     said
 }
 
-fn spec(job: JobId) -> Arc<JobSpec> {
-    Arc::new(JobSpec { id: job, obey_robots: false, concurrency_per_domain: 1_000, ..JobSpec::default() })
+/// Where the test's provider finds what a URL asks for.
+pub fn place_of(url: &str) -> (f64, f64) {
+    let number: f64 = url.bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))).into();
+    (number % 90.0, -(number % 179.0))
 }
 
-fn stage(first_lane: u16, boot: u32, workers: usize) -> Stage {
+/// An answer in Google's shape.
+pub fn found(lat: f64, lon: f64) -> String {
+    format!(r#"{{"status":"OK","results":[{{"geometry":{{"location":{{"lat":{lat},"lng":{lon}}}}}}}]}}"#)
+}
+
+fn spec(job: JobId) -> Arc<JobSpec> {
+    let geocodes = [(1, 0), (3, 2)].map(|(field, address)| GeocodeField { schema: 0, field, address }).to_vec();
+    Arc::new(JobSpec { id: job, obey_robots: false, concurrency_per_domain: 1_000, geocodes, ..JobSpec::default() })
+}
+
+fn stage(first_lane: u16, boot: u32, workers: usize, geocoding: &Option<Arc<Geocoding>>) -> Stage {
     let lanes = (first_lane..first_lane + workers as u16).collect();
-    Stage::new(&StageConfig { frontier: Arc::new(FrontierConfig::default()), boot, lanes })
+    Stage::new(&StageConfig {
+        frontier: Arc::new(FrontierConfig::default()),
+        boot,
+        lanes,
+        geocoding: geocoding.clone(),
+    })
 }
 
 fn report(release: ReleaseId, items: Vec<Item>, at: Tick) -> Report {

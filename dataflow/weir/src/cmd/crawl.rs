@@ -130,7 +130,9 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let sinks = sinks.map_err(|error| Usage(error.to_string()))?;
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
     require_agent(&plan.settings, &plan.spider)?;
+    let geocoding = cmd::geocode::options(&plan.settings, &plan.spider)?;
     let options = CrawlOptions {
+        geocoding,
         spider: plan.spider,
         settings: plan.settings,
         laws: Arc::new(policy),
@@ -322,10 +324,17 @@ pub fn stats_text(report: &CrawlReport) -> String {
         let _ = writeln!(out, "  {name:<40} {count:>12}");
     }
     for (counter, (count, example)) in weir_driver::notes(&report.figures) {
-        if counter == "geocode/not_configured" {
+        if counter == "geocode/unanswered" {
             let _ = writeln!(
                 out,
-                "note: {count} items have a geocode field and no provider is configured: location is null"
+                "note: {count} items have no location since nobody answered for their addresses: geo_pipeline/errors and the log say more"
+            );
+        } else if counter.starts_with("geo_pipeline/") || (counter.starts_with("geocode/") && example.is_empty()) {
+            // Counters of the geocoder, not remarks.
+        } else if counter == "geocode/not_configured" {
+            let _ = writeln!(
+                out,
+                "note: {count} pages have items with a geocode field and no provider is configured (settings geocode.*): location is null"
             );
         } else {
             let _ = writeln!(out, "note: {counter}: {count}, first: {example}");
