@@ -145,7 +145,8 @@ impl Driver {
             let actions = self.engine.advance(now);
             self.perform(actions);
             for notice in self.engine.take_notices() {
-                observer.say(&notice);
+                // A warning: also for those who asked for no progress.
+                tracing::warn!("{notice}");
             }
             for line in self.engine.take_log() {
                 observer.log(&line);

@@ -1,0 +1,209 @@
+//! Locations: crawls of the practice site with its own geocoder as the provider. The site's generator judges the places, its log
+//! the number of calls and their rate.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use weir_e2e::{Stand, example, run, start};
+use weir_site::{Site, SiteOptions};
+
+const LISTINGS: usize = 240;
+/// Calls that the provider may get in any second.
+const PER_SECOND: usize = 60;
+const PARALLEL: usize = 4;
+
+fn stand() -> Stand {
+    let options = SiteOptions {
+        geocode_per_second: Some(PER_SECOND as u32),
+        // So that a crawl can be met in the middle.
+        latency: Duration::from_millis(5),
+        ..SiteOptions::with_listings(LISTINGS)
+    };
+    let site = Site::spawn(options).expect("the practice site starts");
+    Stand { dir: tempfile::tempdir().expect("a temporary folder"), site }
+}
+
+/// A crawl with the site's geocoder, as settings of the command line.
+fn crawl(stand: &Stand, endpoint: &str, more: &[&str]) -> Command {
+    let mut command = stand.crawl(example("properties-next.toml"));
+    let provider = "geocode.providers.site";
+    command.args(["-s", &format!("{provider}.kind=google"), "-s", &format!("{provider}.url={endpoint}")]);
+    command.args(["-s", &format!("{provider}.rate={PER_SECOND}")]);
+    command.args(["-s", &format!("{provider}.parallel={PARALLEL}"), "--json", "--overwrite"]);
+    for setting in more {
+        command.args(["-s", setting]);
+    }
+    command
+}
+
+fn endpoint(stand: &Stand) -> String {
+    format!("{}/maps/api/geocode/json", stand.base())
+}
+
+fn stats(output: &std::process::Output) -> anyhow::Result<BTreeMap<String, u64>> {
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let stats = report["stats"].as_object().context("stats")?;
+    Ok(stats.iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap_or(0))).collect())
+}
+
+/// Every call to the provider: when, and for what.
+fn calls(stand: &Stand) -> Vec<(u64, String)> {
+    let mut calls: Vec<_> = stand
+        .site
+        .log()
+        .into_iter()
+        .filter(|access| access.path.starts_with("/maps/"))
+        .map(|access| (access.arrived.0, access.path))
+        .collect();
+    calls.sort_unstable();
+    calls
+}
+
+fn distinct_addresses(stand: &Stand) -> usize {
+    let fold = |address: &str| address.to_lowercase().split(|c: char| !c.is_alphanumeric()).collect::<String>();
+    stand.site.portal().iter().map(|listing| fold(&listing.address)).collect::<BTreeSet<_>>().len()
+}
+
+fn check_rate(calls: &[(u64, String)]) -> anyhow::Result<()> {
+    for few in calls.windows(PER_SECOND + 1) {
+        let apart = few[PER_SECOND].0 - few[0].0;
+        ensure!(apart >= 1_000_000, "{} calls within {apart} us", PER_SECOND + 1);
+    }
+    Ok(())
+}
+
+/// Every listing is in the feed with the generator's location, or with none.
+fn check_places(stand: &Stand, are_known: bool) -> anyhow::Result<()> {
+    let feed = stand.feed()?;
+    let rows = stand.rows()?;
+    ensure!(feed.len() == LISTINGS && rows.len() == LISTINGS, "{} and {} items", feed.len(), rows.len());
+    for listing in stand.site.portal().iter() {
+        let url = listing.url(&stand.base());
+        let item = feed.get(&url).with_context(|| format!("{url} is missing"))?;
+        let wanted = if are_known { serde_json::json!({"lat": listing.lat, "lon": listing.lon}) } else { Value::Null };
+        ensure!(item["location"] == wanted, "{url}: {}, meant was {wanted}", item["location"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_place_is_found_with_one_call_an_address_within_the_rate_and_never_asked_again() -> anyhow::Result<()> {
+    let stand = stand();
+    let distinct = distinct_addresses(&stand);
+    assert!(distinct > PER_SECOND, "{distinct} addresses take more than a second");
+    let first = stats(&run(crawl(&stand, &endpoint(&stand), &[]).args(["--workers", "2"]), 0)?)?;
+    check_places(&stand, true)?;
+    let asked = calls(&stand);
+    assert_eq!(asked.iter().map(|(_, path)| path).collect::<BTreeSet<_>>().len(), asked.len(), "one call an address");
+    assert_eq!(asked.len(), distinct);
+    check_rate(&asked)?;
+    let distinct = distinct as u64;
+    let items = LISTINGS as u64;
+    assert_eq!((first["geo_pipeline/misses"], first["geocode/calls"]), (distinct, distinct));
+    assert_eq!((first["geocode/wanted"], first["geocode/found"]), (items, items));
+    assert!(!first.contains_key("geocode/not_configured"), "{first:?}");
+
+    let second = stats(&run(&mut crawl(&stand, &endpoint(&stand), &[]), 0)?)?;
+    check_places(&stand, true)?;
+    assert_eq!(calls(&stand).len() as u64, distinct, "a second run asks nobody");
+    assert_eq!(second["geo_pipeline/already_set"], items);
+    assert!(!second.contains_key("geo_pipeline/misses"), "{second:?}");
+    Ok(())
+}
+
+#[test]
+fn killed_in_the_middle_it_repeats_at_most_the_calls_that_were_under_way() -> anyhow::Result<()> {
+    for workers in ["1", "2"] {
+        let stand = stand();
+        let distinct = distinct_addresses(&stand);
+        let mut kills = 0;
+        for share in [4, 2] {
+            let mut killed = start(crawl(&stand, &endpoint(&stand), &[]).args(["--workers", workers]));
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while calls(&stand).len() < distinct / share && killed.0.try_wait()?.is_none() {
+                ensure!(Instant::now() < deadline, "{} calls in a minute", calls(&stand).len());
+                std::thread::yield_now();
+            }
+            ensure!(killed.0.try_wait()?.is_none(), "it was to be met in the middle");
+            killed.signal("-9")?;
+            killed.0.wait()?;
+            kills += 1;
+        }
+        let before = calls(&stand).len();
+        assert!(before < distinct, "{before} of {distinct}");
+        run(crawl(&stand, &endpoint(&stand), &[]).args(["--workers", workers]), 0)?;
+        check_places(&stand, true)?;
+        let asked = calls(&stand);
+        check_rate(&asked)?;
+        let repeated = asked.len() - asked.iter().map(|(_, path)| path).collect::<BTreeSet<_>>().len();
+        assert!(repeated <= kills * PARALLEL, "{repeated} calls were made again after {kills} kills");
+        assert_eq!(asked.len() - repeated, distinct);
+    }
+    Ok(())
+}
+
+#[test]
+fn with_a_provider_that_is_down_items_come_without_a_location_and_it_is_said() -> anyhow::Result<()> {
+    let stand = stand();
+    // A port that was free a moment ago and has nobody behind it.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let nobody = format!("http://localhost:{port}/json");
+    let output = run(&mut crawl(&stand, &nobody, &["geocode.wait_max=1s"]), 0)?;
+    check_places(&stand, false)?;
+    let counts = stats(&output)?;
+    assert_eq!(counts["geocode/unanswered"], LISTINGS as u64, "{counts:?}");
+    // Later it is up, and the same state fills the gaps: the sink is told of a change.
+    let output = run(&mut crawl(&stand, &endpoint(&stand), &["geocode.failed_keep=1ms"]), 0)?;
+    check_places(&stand, true)?;
+    let counts = stats(&output)?;
+    assert_eq!((counts["geocode/found"], counts.get("items/unchanged")), (LISTINGS as u64, None), "{counts:?}");
+    Ok(())
+}
+
+#[test]
+fn a_provider_that_denies_its_service_is_named_and_holds_nobody_up() -> anyhow::Result<()> {
+    let stand = stand();
+    let mut command = crawl(&stand, &format!("{}/no/geocoder/here", stand.base()), &[]);
+    command.args(["-L", "warn"]);
+    let output = run(&mut command, 0)?;
+    check_places(&stand, false)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("geocode provider `site` denies its service: HTTP 404"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_gazetteer_needs_no_provider() -> anyhow::Result<()> {
+    let stand = stand();
+    let mut table = "name,lat,lon\n".to_owned();
+    for listing in stand.site.portal().iter() {
+        table.push_str(&format!("\"{}\",{},{}\n", listing.address.to_uppercase(), listing.lat, listing.lon));
+    }
+    stand.write("places.csv", &table);
+    let mut command = stand.crawl(example("properties-next.toml"));
+    let output = run(command.args(["-s", "geocode.gazetteer=places.csv", "--json"]), 0)?;
+    check_places(&stand, true)?;
+    let counts = stats(&output)?;
+    assert_eq!(counts["geocode/from_gazetteer"], LISTINGS as u64, "{counts:?}");
+    assert!(calls(&stand).is_empty());
+    Ok(())
+}
+
+#[test]
+fn mistakes_in_the_settings_are_told_before_the_crawl() -> anyhow::Result<()> {
+    let stand = stand();
+    for (setting, said) in [
+        ("geocode.providers.site.key=NO_SUCH_VARIABLE", "geocode.providers.site.key: the environment has no variable"),
+        ("geocode.providers.other.url=http://localhost:1/x", "geocode.providers.other.kind: it is not set"),
+        ("geocode.gazetteer=nowhere.csv", "geocode.gazetteer: nowhere.csv: cannot be read"),
+        ("geocode.providers.site.rate=much", "geocode.providers.site.rate is much, expected calls a second"),
+    ] {
+        let output = run(&mut crawl(&stand, &endpoint(&stand), &[setting]), 2)?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(said), "{error}");
+    }
+    assert!(stand.site.log().is_empty(), "nobody was asked for anything");
+    Ok(())
+}
