@@ -110,6 +110,8 @@ pub(crate) struct Geocode {
     /// In a replay: those that went on before their record came, since workers write side by side.
     gone: BTreeSet<Waiter>,
     pub left: Vec<Left>,
+    /// Items of jobs that do not go on in this run: they stay as they are and hold nobody up.
+    paused: BTreeMap<Waiter, Waiting>,
     bytes: usize,
     next: u64,
     worker: usize,
@@ -127,6 +129,7 @@ impl Geocode {
             waiting: KeyMap::default(),
             gone: BTreeSet::new(),
             left: Vec::new(),
+            paused: BTreeMap::new(),
             bytes: 0,
             next: (u64::from(boot) << 32) | ((worker as u64) << 26),
             worker,
@@ -152,8 +155,20 @@ impl Geocode {
         self.fields.insert(job, fields.to_vec());
     }
 
-    pub fn close_job(&mut self, job: JobId) {
+    /// A job has ended. With `abandon`, what still waits of it is forgotten.
+    pub fn close_job(&mut self, job: JobId, abandon: bool) {
         self.fields.remove(&job);
+        if abandon {
+            let bytes = &mut self.bytes;
+            let mut stays = |waiting: &Waiting| {
+                let stays = waiting.item.job != job;
+                *bytes = bytes.saturating_sub(if stays { 0 } else { waiting.item.bytes() });
+                stays
+            };
+            self.waiting.retain(|_, waiting| stays(waiting));
+            self.left.retain(|left| if let Left::Item(_, waiting) = left { stays(waiting) } else { true });
+            self.paused.retain(|_, waiting| waiting.item.job != job);
+        }
     }
 
     // ---- the way of an item ---------------------------------------------------------------------------------------
@@ -355,14 +370,17 @@ impl Geocode {
         Ok(())
     }
 
-    /// Ends a replay: everything that waited asks again with the next step.
+    /// Ends a replay: everything that waited of the jobs that go on asks again with the next step.
     pub fn finish_replay(&mut self, now: Tick) {
         self.gone.clear();
         if let Some(geocoder) = &mut self.geocoder {
             geocoder.finish_replay(now, &mut self.out);
         }
-        let waiting: BTreeMap<Waiter, Waiting> = self.waiting.drain().collect();
-        self.bytes = waiting.values().map(|waiting| waiting.item.bytes()).sum();
+        let fields = &self.fields;
+        let (waiting, paused): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.waiting.drain().partition(|(_, waiting)| fields.contains_key(&waiting.item.job));
+        self.paused = paused;
+        self.bytes = waiting.values().map(|waiting: &Waiting| waiting.item.bytes()).sum();
         self.left.extend(waiting.into_iter().map(|(waiter, waiting)| Left::Item(waiter, Box::new(waiting))));
     }
 
@@ -373,7 +391,8 @@ impl Geocode {
             Left::Item(waiter, waiting) => Some((*waiter, &**waiting)),
             _ => None,
         });
-        for (waiter, waiting) in here.chain(between) {
+        let paused = self.paused.iter().map(|(waiter, waiting)| (*waiter, waiting));
+        for (waiter, waiting) in here.chain(between).chain(paused) {
             record::put_waits_fields(bytes, waiter, waiting.page, &waiting.item);
         }
     }

@@ -195,13 +195,13 @@ impl Shell {
         let state = &mut *self.state.borrow_mut();
         state.frontier.close_job(job, abandon, &mut state.out);
         state.items.close_job(job, abandon);
+        state.geocode.close_job(job, abandon);
         if abandon {
             for _ in 0..state.ledger.give_up(job) {
                 state.frontier.count_verdict(job, Verdict::Abandoned, &mut state.out);
             }
         }
         state.jobs.close(job);
-        state.geocode.close_job(job);
         state.open.retain(|open| *open != job);
     }
 

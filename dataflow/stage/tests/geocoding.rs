@@ -8,7 +8,7 @@ use weir_frontier::Limits;
 use weir_geo::{
     CallResult, Gazetteer, GeoConfig, GeoCounts, Provider, ProviderConfig, ProviderKind, hash_with_location,
 };
-use weir_model::{Item, Value};
+use weir_model::{Item, JobId, Value};
 use weir_stage::{Event, Geocoding, OutboxItem};
 use world::{JOB, World, found, item, masks, place_of};
 
@@ -234,4 +234,30 @@ fn a_provider_that_denies_its_service_holds_nobody_up_and_is_named_once() {
     world.rest();
     assert_eq!((world.told.len(), world.calls().len(), world.last.waiting_bytes), (10, 0, 0));
     assert_eq!(world.geo_counts.unanswered, 9 + 2);
+}
+
+#[test]
+fn what_waits_of_a_paused_job_holds_nobody_up_and_goes_on_with_its_job() {
+    let sinks = masks(&[], &[0]);
+    let mut world = World::with(2, sinks, Some(one_provider()));
+    world.fetch(JOB, (0..9).map(|n| vec![at(n, &format!("Street {n}"), None)]).collect());
+    world.restart_with(1, vec![(JobId(2), sinks)]);
+    world.rest();
+    assert_eq!((world.calls().len(), world.last.outbox_bytes, world.told.len()), (0, 0, 0));
+    world.take_snapshot();
+    world.restart_with(3, vec![(JOB, sinks)]);
+    world.answer_all();
+    assert_eq!(world.told.iter().filter(|write| location(write, 1).is_some()).count(), 9);
+    world.settle_all();
+    assert_eq!((world.delivered, world.waiting_pages(JOB), world.outbox_bytes()), (9, 0, 0));
+}
+
+#[test]
+fn what_waits_of_a_job_that_is_given_up_is_forgotten() {
+    let mut world = World::with(2, masks(&[], &[0]), Some(one_provider()));
+    world.fetch(JOB, (0..9).map(|n| vec![at(n, &format!("Street {n}"), None)]).collect());
+    world.rest();
+    world.stage.close_job(JOB, true);
+    world.answer_all();
+    assert_eq!((world.told.len(), world.last.waiting_bytes), (0, 0));
 }
