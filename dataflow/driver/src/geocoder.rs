@@ -199,10 +199,8 @@ impl Desk {
     }
 
     async fn put(&self, entries: Vec<Entry>) {
-        let (addresses, rows): (Vec<NormalisedAddress>, Vec<(String, Vec<u8>, Duration)>) = entries
-            .into_iter()
-            .map(|(address, value, keep)| (address.clone(), (address.to_string(), value, keep)))
-            .unzip();
+        let rows: Vec<(String, Vec<u8>, Duration)> =
+            entries.iter().map(|(address, value, keep)| (address.to_string(), value.clone(), *keep)).collect();
         let stored = match &self.cache {
             Some(cache) => cache.set_many(&rows).await,
             None => Err("there is no cache".to_owned()),
@@ -211,7 +209,7 @@ impl Desk {
             tracing::warn!(%error, addresses = rows.len(), "the cache of geocodes does not take entries");
         }
         let stored = stored.is_ok();
-        self.tell(addresses.into_iter().map(|address| Event::CachePut { address, stored }).collect());
+        self.tell(entries.into_iter().map(|(address, ..)| Event::CachePut { address, stored }).collect());
     }
 
     /// One request, within its slot.
