@@ -5,8 +5,8 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::{Duration, Instant};
-use weir_e2e::{Stand, example, run, start};
+use std::time::Duration;
+use weir_e2e::{Stand, example, run, start, until};
 use weir_site::{Site, SiteOptions};
 
 const LISTINGS: usize = 240;
@@ -121,11 +121,7 @@ fn killed_in_the_middle_it_repeats_at_most_the_calls_that_were_under_way() -> an
         let mut kills = 0;
         for share in [4, 2] {
             let mut killed = start(crawl(&stand, &endpoint(&stand), &[]).args(["--workers", workers]));
-            let deadline = Instant::now() + Duration::from_secs(60);
-            while calls(&stand).len() < distinct / share && killed.0.try_wait()?.is_none() {
-                ensure!(Instant::now() < deadline, "{} calls in a minute", calls(&stand).len());
-                std::thread::yield_now();
-            }
+            until("calls", || calls(&stand).len() >= distinct / share || !matches!(killed.0.try_wait(), Ok(None)));
             ensure!(killed.0.try_wait()?.is_none(), "it was to be met in the middle");
             killed.signal("-9")?;
             killed.0.wait()?;

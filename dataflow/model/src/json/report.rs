@@ -27,7 +27,7 @@ pub fn report_json(report: &Report) -> String {
     super::escaped(serde_json::to_string(&WireReport::of(report)).expect("reports are plain data with text keys"))
 }
 
-/// Puts a message together from written reports: compressed in one field when that is smaller (see [`super::packed`]).
+/// Puts a message together from written reports: compressed in one field when that is smaller.
 #[must_use]
 pub fn pack_reports(stage: &str, reports: &[String]) -> String {
     let list = format!("[{}]", reports.join(","));
