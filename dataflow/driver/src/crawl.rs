@@ -48,6 +48,9 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let started_at = clock.now();
     let mut state = State::open(&options.state, &*clock)?;
+    if let Some(why) = &state.recovery.report.fallback {
+        observer.say(&format!("the newest snapshot was not used, all it held comes from the journal: {why}"));
+    }
     if let Some(torn) = &state.recovery.report.torn {
         observer.say(&format!("{}: an unfinished write of {} bytes was cut away", torn.path, torn.bytes));
     }

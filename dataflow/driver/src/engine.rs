@@ -110,12 +110,18 @@ impl Engine {
             if events.is_empty() && !loaded && now < self.next_wake {
                 break;
             }
+            // One worker runs on this thread: there is nothing to be done beside it.
+            if self.stage.workers() == 1
+                && let Some((step, count)) = decided.take()
+            {
+                self.apply(now, step, count);
+            }
             let count = events.len();
-            self.stage.begin(now, events);
+            self.stage.begin(now, events, self.in_flight_max());
             if let Some((step, count)) = decided.take() {
                 self.apply(now, step, count);
             }
-            decided = Some((self.stage.end(self.in_flight_max()), count));
+            decided = Some((self.stage.end(), count));
         }
         self.close_group(now, false);
         std::mem::take(&mut self.actions)

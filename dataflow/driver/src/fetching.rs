@@ -32,19 +32,23 @@ pub fn parts(settings: &Settings, spider: &Spider) -> (Arc<FetchSettings>, Arc<G
 pub fn start_hosts(spider: &Spider) -> Vec<String> {
     let mut hosts = std::collections::BTreeSet::new();
     for start in spider.start_urls().iter() {
-        let rest = start.url.split_once("://").map_or(start.url.as_str(), |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        // A port is behind the last colon, unless that is inside the brackets of an IPv6 address.
-        let host = match host.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => host,
-        };
+        let host = host(&start.url);
         if !hosts.contains(host) {
             hosts.insert(host.to_owned());
         }
     }
     hosts.into_iter().collect()
+}
+
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    // A port is behind the last colon, unless that is inside the brackets of an IPv6 address.
+    match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => host,
+    }
 }
 
 /// This machine's name, for `value = "server"`.
@@ -76,7 +80,11 @@ pub fn fetch_pages(
         .map_err(|error| crate::CrawlError::System { what: "a runtime", error })?;
     let clock: Arc<dyn Clock> = Arc::new(crate::SystemClock::start());
     let started_at = clock.now();
-    let (fetch, guard, budget) = parts(settings, spider);
+    let (fetch, mut guard, budget) = parts(settings, spider);
+    // The operator named these, too.
+    for (url, _) in &pages {
+        Arc::make_mut(&mut guard).allow_host(host(url));
+    }
     let local = tokio::task::LocalSet::new();
     let found = local.block_on(&runtime, async {
         let fetcher = weir_fetch::Fetcher::new(fetch, guard, budget, Arc::clone(&clock));

@@ -254,6 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_out_of_bounds_is_refused_with_the_bounds_never_bent() {
+        let mut settings = Settings::default();
+        for (text, bounds) in [
+            ("concurrency=0", "from 1 to 100000"),
+            ("RETRY_TIMES=300", "from 0 to 100"),
+            ("depth_max=70000", "from 0 to 65535"),
+            ("outbox_bytes_max=10", "at least 1MiB"),
+        ] {
+            let error = settings.set(text).expect_err(text).to_string();
+            assert!(error.contains(bounds), "{error}");
+        }
+        assert_eq!((settings.concurrency, settings.retry_times), (Settings::default().concurrency, 2));
+    }
+
+    #[test]
     fn a_misspelt_setting_names_the_nearest_and_a_duration_wants_its_unit() {
         let mut settings = Settings::default();
         let error = settings.set("concurency=5").expect_err("misspelt");

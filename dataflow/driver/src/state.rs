@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_model::{Clock, JobId, Outcome, SinkId};
 use weir_store::lease::{Claim, Claimed, Lease, Owner};
-use weir_store::{Disk, Options, RealDisk, Recovery, Store};
+use weir_store::{Disk, GroupSeq, Options, RealDisk, Recovery, Store};
 
 const DOCUMENT: &str = "jobs.json";
 const LEASE_TTL: Duration = Duration::from_secs(30);
@@ -82,7 +82,7 @@ impl State {
         // The microsecond and the process: no two states are made by one process in one microsecond.
         let id = u128::from(now.0) << 32 | u128::from(std::process::id());
         let (store, recovery) = Store::open(disk, Options::new(id))?;
-        let mut state = State { document: read_document(&store, path)?, store, recovery, lease };
+        let mut state = State { document: read_document(&store, &recovery, path)?, store, recovery, lease };
         if state.document.state.is_empty() {
             state.document.state = format!("{id:032x}");
         }
@@ -124,9 +124,18 @@ fn claim(disk: &Arc<dyn Disk>, clock: &dyn Clock) -> Result<Lease, CrawlError> {
     }
 }
 
-fn read_document(store: &Store, path: &Path) -> Result<Document, CrawlError> {
+fn read_document(store: &Store, recovery: &Recovery, path: &Path) -> Result<Document, CrawlError> {
     let Some(body) = store.get_document(DOCUMENT)? else {
-        return Ok(Document { version: 1, ..Document::default() });
+        // Written before the first record: where there are records, it was there.
+        let found = &recovery.report;
+        if found.last == GroupSeq::default() && found.snapshot.is_none() {
+            return Ok(Document { version: 1, ..Document::default() });
+        }
+        return Err(CrawlError::State(format!(
+            "{}: {DOCUMENT} is missing, which says what jobs the records of this state belong to; restore the whole folder from a backup, \
+             or use another --state",
+            path.display()
+        )));
     };
     let document: Document = serde_json::from_slice(&body).map_err(|error| {
         CrawlError::State(format!(

@@ -20,8 +20,7 @@ enum Order {
     CloseJob(JobId, bool),
     ResetSink(SinkId),
     Compact,
-    Feed { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records },
-    Release(usize),
+    Step { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records, in_flight_max: usize },
     Replay(Records),
     Restore(String, Vec<u8>),
     FinishReplay(Tick),
@@ -31,8 +30,6 @@ enum Order {
 }
 
 enum Answer {
-    /// The ready hint, and how many releases are under way.
-    Rested(usize, usize),
     Taken(Box<Taken>),
     Done(Result<(), WireError>),
     Counts(Counters, BTreeMap<JobId, ItemCounts>),
@@ -113,20 +110,9 @@ impl Remote {
         self.order(Order::Compact);
     }
 
-    pub fn feed(&mut self, now: Tick, epoch: u64, events: Vec<Event>, loaded: Records) {
-        self.order(Order::Feed { now, epoch, events, loaded });
-    }
-
-    /// Waits until the worker's epoch has come to rest; gives its ready hint and how many releases are under way.
-    pub fn rested(&mut self) -> (usize, usize) {
-        match self.answer() {
-            Answer::Rested(hint, leased) => (hint, leased),
-            _ => unreachable!("answers come in the order of the orders"),
-        }
-    }
-
-    pub fn release(&mut self, requests: usize) {
-        self.order(Order::Release(requests));
+    /// Begins a step; `taken` waits for its end.
+    pub fn step(&mut self, now: Tick, epoch: u64, events: Vec<Event>, loaded: Records, in_flight_max: usize) {
+        self.order(Order::Step { now, epoch, events, loaded, in_flight_max });
     }
 
     pub fn taken(&mut self) -> Taken {
@@ -216,12 +202,11 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
                 shell.finish_replay(now);
                 continue;
             }
-            Order::Feed { now, epoch, events, loaded } => {
+            Order::Step { now, epoch, events, loaded, in_flight_max } => {
                 shell.feed(now, epoch, events, loaded);
                 while !shell.turn(epoch, false) {}
-                Answer::Rested(shell.ready_hint(), shell.leased())
+                Answer::Taken(Box::new(shell.release(in_flight_max)))
             }
-            Order::Release(requests) => Answer::Taken(Box::new(shell.release(requests))),
             Order::Replay(records) => {
                 Answer::Done(records.iter().try_for_each(|(addr, record)| shell.replay(*addr, record)))
             }

@@ -41,6 +41,10 @@ pub struct Stage {
     _threads: Option<Threads>,
     epoch: u64,
     turn: usize,
+    in_flight_max: usize,
+    /// Releases under way on each remote worker after its last step, and how many more it could have released.
+    under_way: Vec<usize>,
+    ready: Vec<usize>,
     loaded: Vec<Vec<(Addr, Vec<u8>)>>,
 }
 
@@ -72,7 +76,8 @@ impl Stage {
             let (remotes, threads) = remote::spawn(configs);
             (None, remotes, Some(threads))
         };
-        Stage { local, remotes, _threads: threads, epoch: 0, turn: 0, loaded }
+        let (under_way, ready) = (vec![0; workers], vec![0; workers]);
+        Stage { local, remotes, _threads: threads, epoch: 0, turn: 0, in_flight_max: 0, under_way, ready, loaded }
     }
 
     /// Number of workers.
@@ -128,12 +133,14 @@ impl Stage {
 
     /// Applies events at `now`, lets everything come to rest, and releases requests until `in_flight_max` are under way.
     pub fn step(&mut self, now: Tick, events: Vec<Event>, in_flight_max: usize) -> Step {
-        self.begin(now, events);
-        self.end(in_flight_max)
+        self.begin(now, events, in_flight_max);
+        self.end()
     }
 
-    /// The first half of a step: with several workers they begin, and the caller may do something else until `end`.
-    pub fn begin(&mut self, now: Tick, events: Vec<Event>) {
+    /// The first half of a step: with several workers they begin, and the caller may do something else until `end`. Each worker
+    /// gets a part of what may be under way, in proportion to what it could release, so that nobody waits for the caller in between.
+    pub fn begin(&mut self, now: Tick, events: Vec<Event>, in_flight_max: usize) {
+        self.in_flight_max = in_flight_max;
         if let Some(local) = &mut self.local {
             local.feed(now, self.epoch, events, std::mem::take(&mut self.loaded[0]));
         } else {
@@ -142,23 +149,19 @@ impl Stage {
     }
 
     /// The second half.
-    pub fn end(&mut self, in_flight_max: usize) -> Step {
+    pub fn end(&mut self) -> Step {
         let epoch = self.epoch;
         self.epoch += 1;
         let mut step = Step { next_wake: Tick::NEVER, ..Step::default() };
         if let Some(local) = &mut self.local {
             while !local.turn(epoch, true) {}
-            let budget = in_flight_max.saturating_sub(local.leased());
-            take(&mut step, 0, local.release(budget));
+            take(&mut step, 0, local.release(self.in_flight_max));
             return step;
         }
-        let (hints, leased): (Vec<usize>, Vec<usize>) = self.remotes.iter_mut().map(Remote::rested).unzip();
-        let budget = in_flight_max.saturating_sub(leased.iter().sum());
-        for (remote, requests) in self.remotes.iter_mut().zip(share(budget, &hints)) {
-            remote.release(requests);
-        }
         for (at, remote) in self.remotes.iter_mut().enumerate() {
-            take(&mut step, at, remote.taken());
+            let taken = remote.taken();
+            (self.under_way[at], self.ready[at]) = (taken.leased, taken.ready);
+            take(&mut step, at, taken);
         }
         step
     }
@@ -178,9 +181,10 @@ impl Stage {
             };
             pieces[at].push(event);
         }
+        let parts = parts(self.in_flight_max, &self.under_way, &self.ready);
         for (at, remote) in self.remotes.iter_mut().enumerate() {
             let loaded = std::mem::take(&mut self.loaded[at]);
-            remote.feed(now, epoch, std::mem::take(&mut pieces[at]), loaded);
+            remote.step(now, epoch, std::mem::take(&mut pieces[at]), loaded, parts[at]);
         }
     }
 
@@ -251,11 +255,20 @@ impl Stage {
     }
 }
 
+/// How much each worker may have under way, `in_flight_max` together: what it has, and a share of the rest; a share of all when there
+/// is too much under way. What one worker leaves unused is another's in the next step.
+fn parts(in_flight_max: usize, under_way: &[usize], ready: &[usize]) -> Vec<usize> {
+    match in_flight_max.checked_sub(under_way.iter().sum()) {
+        Some(rest) => under_way.iter().zip(share(rest, ready)).map(|(has, more)| has + more).collect(),
+        None => share(in_flight_max, under_way),
+    }
+}
+
 /// Divides a budget in proportion to what could be released; nothing known: evenly.
 fn share(budget: usize, hints: &[usize]) -> Vec<usize> {
     let total: usize = hints.iter().sum();
     if total == 0 {
-        return hints.iter().map(|_| budget / hints.len()).collect();
+        return (0..hints.len()).map(|at| budget / hints.len() + usize::from(at < budget % hints.len())).collect();
     }
     let mut shares: Vec<usize> = hints.iter().map(|hint| budget * hint / total).collect();
     let mut rest = budget - shares.iter().sum::<usize>();
@@ -306,7 +319,16 @@ fn append<T>(to: &mut Vec<T>, mut more: Vec<T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::{parts, share};
+
+    #[test]
+    fn workers_never_have_more_under_way_than_allowed_together() {
+        assert_eq!(parts(100, &[20, 40], &[300, 100]), [50, 50]);
+        assert_eq!(parts(60, &[20, 40], &[300, 100]), [20, 40], "what they have");
+        assert_eq!(parts(30, &[20, 40], &[300, 100]), [10, 20]);
+        assert_eq!(parts(0, &[20, 40], &[300, 100]), [0, 0], "a crawl that stops releases nothing");
+        assert_eq!(parts(5, &[0, 0], &[0, 0]), [3, 2], "nothing known: evenly");
+    }
 
     #[test]
     fn a_budget_goes_where_there_is_work() {

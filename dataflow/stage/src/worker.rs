@@ -239,19 +239,10 @@ impl Shell {
         !self.graph.probe.less_equal(&epoch)
     }
 
-    /// How many requests could be released now, about.
-    pub fn ready_hint(&self) -> usize {
-        self.state.borrow().frontier.ready_hint()
-    }
-
-    /// Requests that are released and neither reported nor lost.
-    pub fn leased(&self) -> usize {
-        self.state.borrow().frontier.in_flight()
-    }
-
-    /// Releases what is due and hands everything over.
-    pub fn release(&mut self, requests: usize) -> Taken {
+    /// Releases what is due until so many requests are under way, and hands everything over.
+    pub fn release(&mut self, in_flight_max: usize) -> Taken {
         let state = &mut *self.state.borrow_mut();
+        let requests = in_flight_max.saturating_sub(state.frontier.in_flight());
         state.frontier.release_due(state.now, Budget { requests }, &mut state.out);
         if self.compact_steps > 0 {
             self.compact_steps -= 1;

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use url::Url;
-use weir_fetch::{Answer, Deadline, Fetched, Fetcher, Response, decode_text};
+use weir_fetch::{Answer, Deadline, Fetched, Fetcher, Response, decode_page, decode_text};
 use weir_model::{
     FailureClass, FetchMessage, FetchOutcome, JobId, LinkBatch, Release, ReleaseId, Report, RequestKind, Tick,
 };
@@ -139,19 +139,22 @@ impl Handler {
             Kind::Binary => true,
             Kind::Unsaid => looks_binary(&response.body),
         };
-        if response.body.is_empty() || binary {
+        let nothing =
+            status == 204 || (response.body.is_empty() && content_type.is_some_and(|said| said.contains("json")));
+        if nothing || binary {
             return FetchOutcome::Response { status };
         }
         let unreadable = |reason: String| FetchOutcome::Unreadable { status, reason: reason.into() };
         let Some(spider) = self.spiders.spider(release.job) else {
             return unreadable(format!("job {} has no spider here", release.job.0));
         };
-        let text = decode_text(content_type, &response.body);
+        let (text, charset) = decode_page(content_type, &response.body);
         let page = Page {
             url: &release.request.url,
             status,
             content_type,
             text: &text,
+            charset,
             target: release.request.target,
             carry: release.request.extra.as_deref().and_then(|extra| extra.carry.as_deref()),
             job: release.job,

@@ -21,17 +21,32 @@ enum Charset {
 /// The text of a body.
 #[must_use]
 pub fn decode_text<'a>(content_type: Option<&str>, body: &'a [u8]) -> Cow<'a, str> {
+    decode_page(content_type, body).0
+}
+
+/// The text of a body, and the charset it was in unless that is UTF-8 or one that no link is sent in.
+#[must_use]
+pub fn decode_page<'a>(content_type: Option<&str>, body: &'a [u8]) -> (Cow<'a, str>, Option<&'static Encoding>) {
     if let Some((charset, mark_bytes)) = by_mark(body) {
-        return decode(charset, &body[mark_bytes..]);
+        return (decode(charset, &body[mark_bytes..]), sent_in(charset));
     }
     let from_header = content_type.and_then(in_header);
     let charset = from_header.or_else(|| if may_declare(content_type) { in_page(body) } else { None });
     if charset.is_none_or(|charset| charset == Charset::Known(UTF_8))
         && let Ok(text) = std::str::from_utf8(body)
     {
-        return Cow::Borrowed(text);
+        return (Cow::Borrowed(text), None);
     }
-    decode(charset.unwrap_or_else(|| Charset::Known(detect(body))), body)
+    let charset = charset.unwrap_or_else(|| Charset::Known(detect(body)));
+    (decode(charset, body), sent_in(charset))
+}
+
+/// The charset of links: UTF-16 and UTF-32 are for bodies alone.
+fn sent_in(charset: Charset) -> Option<&'static Encoding> {
+    match charset {
+        Charset::Known(encoding) => Some(encoding.output_encoding()).filter(|encoding| *encoding != UTF_8),
+        Charset::Utf32Be | Charset::Utf32Le => None,
+    }
 }
 
 fn decode(charset: Charset, body: &[u8]) -> Cow<'_, str> {

@@ -24,7 +24,7 @@ mod wire;
 
 pub use answer::{Answer, Deadline, Fetched, Response};
 pub use budget::{ByteBudget, Room};
-pub use charset::decode_text;
+pub use charset::{decode_page, decode_text};
 pub use decode::{DecodeError, DecodeLimits, decode, split_encodings};
 pub use fetcher::Fetcher;
 pub use guard::{Guard, is_global};

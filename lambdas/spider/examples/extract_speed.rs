@@ -92,6 +92,7 @@ fn main() {
             status: 200,
             content_type: Some("text/html"),
             text: &text,
+            charset: None,
             target: TargetId(target),
             carry: None,
             job: JobId(1),

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 /// The extension of a URL's path, with its dot, in lower case.
 pub(crate) fn extension(url: &str) -> Option<Cow<'_, str>> {
     let path = &url[..url.find(['?', '#']).unwrap_or(url.len())];
-    let tail = &path[path.rfind(['.', '/']).filter(|at| path.as_bytes()[*at] == b'.')?..];
+    let segment = &path[path.rfind('/').map_or(0, |at| at + 1)..];
+    // Behind a semicolon are parameters of the segment, as Python's urllib.parse has it.
+    let name = &segment[..segment.find(';').unwrap_or(segment.len())];
+    let tail = &name[name.rfind('.')?..];
     Some(if tail.bytes().any(|b| b.is_ascii_uppercase()) { tail.to_ascii_lowercase().into() } else { tail.into() })
 }
 
@@ -35,6 +38,8 @@ mod tests {
     fn extension_is_of_the_path_s_last_segment() {
         assert_eq!(extension("http://a.com/x.tar.GZ?b=.html").as_deref(), Some(".gz"));
         assert_eq!(extension("http://a.com/x"), None);
+        assert_eq!(extension("http://a.com/e.html;x.png").as_deref(), Some(".html"));
+        assert_eq!(extension("http://a.com/d;e/x.png").as_deref(), Some(".png"));
         assert!(has_ignored_extension("http://a.com/x.tar.gz") && !has_ignored_extension("http://a.com/x.gz"));
         assert!(has_ignored_extension("http://a.com/A.JPG#x") && !has_ignored_extension("http://a.com/a.html?b.jpg"));
         assert!(IGNORED_EXTENSIONS.is_sorted());

@@ -4,6 +4,7 @@
 //! (a property test holds them against each other). It takes hrefs in which nothing needs escaping, joined to a base in
 //! normal form; nearly all links of nearly all pages are such.
 
+use encoding_rs::Encoding;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use url::Url;
@@ -27,6 +28,8 @@ pub(crate) struct Resolver<'p> {
     /// End of the path.
     path: usize,
     parsed: OnceCell<Option<Url>>,
+    /// What queries are sent in; `None` is UTF-8.
+    charset: Option<&'static Encoding>,
 }
 
 const PATH: u8 = 1;
@@ -58,6 +61,21 @@ const PLAIN: [u8; 256] = {
     table
 };
 
+/// What a query is in a charset; characters that it does not have are numbered, as in a form (the URL standard, section 1.3).
+fn in_charset(charset: &'static Encoding) -> impl Fn(&str) -> Cow<'_, [u8]> {
+    move |query| match charset.encode(query) {
+        (bytes, _, false) => bytes,
+        (_, _, true) => query.chars().flat_map(|c| in_charset_or_numbered(charset, c)).collect(),
+    }
+}
+
+fn in_charset_or_numbered(charset: &'static Encoding, c: char) -> Vec<u8> {
+    match charset.encode(c.encode_utf8(&mut [0; 4])) {
+        (bytes, _, false) => bytes.into_owned(),
+        (_, _, true) => format!("%26%23{}%3B", u32::from(c)).into_bytes(),
+    }
+}
+
 impl<'p> Resolver<'p> {
     /// For a page at `url`.
     pub fn new(url: &'p str) -> Resolver<'p> {
@@ -77,7 +95,13 @@ impl<'p> Resolver<'p> {
     fn of(base: Cow<'p, str>) -> Resolver<'p> {
         let (origin, path) = normal_form(&base).unwrap_or((0, 0));
         let directory = base[..path].rfind('/').map_or(0, |at| at + 1);
-        Resolver { base, origin, directory, path, parsed: OnceCell::new() }
+        Resolver { base, origin, directory, path, parsed: OnceCell::new(), charset: None }
+    }
+
+    /// For links of a page in this charset: a server reads the query of a link in the charset of its page, as browsers send it.
+    pub fn with_charset(mut self, charset: Option<&'static Encoding>) -> Resolver<'p> {
+        self.charset = charset.map(Encoding::output_encoding);
+        self
     }
 
     /// Appends the absolute URL of `href` to `out`, without its fragment unless `fragment`. On an error `out` is as before.
@@ -96,7 +120,9 @@ impl<'p> Resolver<'p> {
         }
         out.truncate(start);
         let base = self.parsed.get_or_init(|| Url::parse(&self.base).ok());
-        let parsed = Url::options().base_url(base.as_ref()).parse(href);
+        let encoded = self.charset.map(in_charset);
+        let encode = encoded.as_ref().map(|encode| encode as &dyn Fn(&str) -> Cow<'_, [u8]>);
+        let parsed = Url::options().base_url(base.as_ref()).encoding_override(encode).parse(href);
         let Ok(mut url) = parsed else { return Err(BadLink::Malformed) };
         if !matches!(url.scheme(), "http" | "https") {
             return Err(BadLink::OtherScheme);
@@ -293,6 +319,20 @@ mod tests {
 
     fn took_fast_path(base: &str, href: &str) -> bool {
         Resolver::new(base).fast(href, &mut String::new())
+    }
+
+    #[test]
+    fn a_query_is_sent_in_the_charset_of_its_page_a_path_in_utf_8() {
+        let resolve = |charset, href| {
+            let mut out = String::new();
+            Resolver::new("http://a.example/x").with_charset(charset).resolve(href, false, &mut out).expect("a link");
+            out
+        };
+        let latin = Some(encoding_rs::WINDOWS_1252);
+        assert_eq!(resolve(latin, "/caf\u{e9}?c=\u{e9}"), "http://a.example/caf%C3%A9?c=%E9");
+        assert_eq!(resolve(latin, "?c=\u{4e2d}"), "http://a.example/x?c=%26%2320013%3B", "numbered, as in a form");
+        assert_eq!(resolve(None, "?c=\u{e9}"), "http://a.example/x?c=%C3%A9");
+        assert_eq!(resolve(Some(encoding_rs::UTF_16LE), "?c=\u{e9}"), "http://a.example/x?c=%C3%A9", "never in UTF-16");
     }
 
     #[test]

@@ -87,30 +87,6 @@ const DIFFERENCES: &[(&str, &[&str], &[&str])] = &[
         &["/oé.html?\0w\0i\0d\0e\0-\0b\0e", "/Привет.html?w\0i\0d\0e\0"],
         &["/oé.html?wide-be", "/Привет.html?wide"],
     ),
-    // To be mended in weir-spider; then these lines go.
-    (
-        "BUG: a query is sent in UTF-8, not in the page's charset",
-        &[
-            "/q.html?c=%95\\",
-            "/q.html?c=%B1%EA",
-            "/q.html?c=%C7%D1",
-            "/q.html?c=%CF%F0%E8%E2%E5%F2",
-            "/q.html?c=%D6%D0%CE%C4",
-            "/q.html?c=%E92",
-            "/q.html?c=%F0",
-        ],
-        &[
-            "/q.html?c=é2",
-            "/q.html?c=ąę",
-            "/q.html?c=ğ",
-            "/q.html?c=Привет",
-            "/q.html?c=中文",
-            "/q.html?c=表",
-            "/q.html?c=한",
-        ],
-    ),
-    ("BUG: path parameters count as part of the extension", &["/e.html;x.png"], &[]),
-    ("BUG: an empty page gives no item", &["/empty.html"], &[]),
 ];
 
 fn with_differences(mut reference: BTreeSet<String>) -> BTreeSet<String> {

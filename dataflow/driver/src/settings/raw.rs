@@ -30,6 +30,16 @@ impl Raw<'_> {
         number.ok_or("a whole number, 0 or greater")
     }
 
+    /// A whole number within bounds; `expected` says which.
+    pub fn within(&self, min: u64, max: u64, expected: &'static str) -> Result<u64, &'static str> {
+        self.integer().ok().filter(|number| (min..=max).contains(number)).ok_or(expected)
+    }
+
+    /// A number of bytes that is not too small; `expected` says what is.
+    pub fn bytes_from(&self, min: u64, expected: &'static str) -> Result<u64, &'static str> {
+        self.bytes().ok().filter(|bytes| *bytes >= min).ok_or(expected)
+    }
+
     pub fn truth(&self) -> Result<bool, &'static str> {
         match self {
             Raw::Toml(toml::Value::Boolean(truth)) => Ok(*truth),

@@ -32,7 +32,7 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("concurrency", ["CONCURRENT_REQUESTS"], "requests under way, all domains together", |s, v, _| {
-        s.concurrency = v.integer()?.clamp(1, 100_000) as usize;
+        s.concurrency = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
         Ok(())
     }),
     entry!(
@@ -40,7 +40,7 @@ pub(super) static TABLE: &[Entry] = &[
         ["CONCURRENT_REQUESTS_PER_DOMAIN"],
         "requests under way at one domain",
         |s, v, _| {
-            s.concurrency_per_domain = v.integer()?.clamp(1, 100_000) as u32;
+            s.concurrency_per_domain = v.within(1, 100_000, "a whole number from 1 to 100000")? as u32;
             Ok(())
         }
     ),
@@ -61,18 +61,18 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("depth_max", ["DEPTH_LIMIT"], "links followed from a start page, at most (0: no limit)", |s, v, _| {
-        s.depth_max = limit(v.integer()?).map(|depth| depth.min(u64::from(u16::MAX)) as u16);
+        s.depth_max = limit(v.within(0, 65_535, "a whole number from 0 to 65535")?).map(|depth| depth as u16);
         Ok(())
     }),
     entry!("pages_per_domain_max", [], "pages of one domain, at most (0: no limit)", |s, v, _| {
         s.pages_per_domain_max = limit(v.integer()?);
         Ok(())
     }),
-    entry!("profile", [], "default law: default (60 a minute) or broad (10 a minute)", |s, v, _| {
+    entry!("profile", [], "default law: standard (60 a minute) or broad (10 a minute)", |s, v, _| {
         s.profile = match v.text()?.as_str() {
-            "default" => Profile::Default,
+            "standard" | "default" => Profile::Default,
             "broad" => Profile::Broad,
-            _ => return Err("\"default\" or \"broad\""),
+            _ => return Err("\"standard\" or \"broad\""),
         };
         Ok(())
     }),
@@ -81,7 +81,7 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("retry.times", ["RETRY_TIMES"], "how often a request is tried again", |s, v, _| {
-        s.retry_times = v.integer()?.min(100) as u8;
+        s.retry_times = v.within(0, 100, "a whole number from 0 to 100")? as u8;
         Ok(())
     }),
     entry!("redirect.enabled", ["REDIRECT_ENABLED"], "follow redirects", |s, v, _| {
@@ -89,7 +89,7 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("redirect.max", ["REDIRECT_MAX_TIMES"], "redirects in a chain, at most", |s, v, _| {
-        s.redirect_max = v.integer()?.min(100) as u8;
+        s.redirect_max = v.within(0, 100, "a whole number from 0 to 100")? as u8;
         Ok(())
     }),
     entry!("stop.items", ["CLOSESPIDER_ITEMCOUNT"], "stop after this many items (0: never)", |s, v, _| {
@@ -131,23 +131,23 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("fetch.memory_bytes_max", [], "large bodies in memory, all requests together", |s, v, _| {
-        s.fetch_memory_bytes_max = v.bytes()?.max(1 << 20);
+        s.fetch_memory_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
         Ok(())
     }),
     entry!("fetch.threads", [], "threads that fetch and parse", |s, v, _| {
-        s.fetch_threads = Some(v.integer()?.clamp(1, 256) as usize);
+        s.fetch_threads = Some(v.within(1, 256, "a whole number from 1 to 256")? as usize);
         Ok(())
     }),
     entry!("outbox_bytes_max", [], "items that may wait for sinks, in bytes", |s, v, _| {
-        s.outbox_bytes_max = v.bytes()?.max(1 << 20);
+        s.outbox_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
         Ok(())
     }),
     entry!("sink_batch_items", ["CONCURRENT_ITEMS"], "items in one write to a sink, at most", |s, v, _| {
-        s.sink_batch_items = v.integer()?.clamp(1, 100_000) as usize;
+        s.sink_batch_items = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
         Ok(())
     }),
     entry!("journal.snapshot_bytes", [], "journal bytes after which a snapshot is taken", |s, v, _| {
-        s.journal_snapshot_bytes = v.bytes()?.max(4096);
+        s.journal_snapshot_bytes = v.bytes_from(4096, "a number of bytes, at least 4KiB")?;
         Ok(())
     }),
     entry!("journal.group_time", [], "age at which a group of the journal is synced", |s, v, scrapy| {
@@ -171,11 +171,11 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("geocode.memory_bytes_max", [], "remembered addresses, in bytes", |s, v, _| {
-        s.geocode.memory_bytes_max = v.bytes()?.max(1 << 20) as usize;
+        s.geocode.memory_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")? as usize;
         Ok(())
     }),
     entry!("geocode.waiters_max", [], "items that wait for a location at once", |s, v, _| {
-        s.geocode.waiters_max = v.integer()?.clamp(64, 10_000_000) as usize;
+        s.geocode.waiters_max = v.within(64, 10_000_000, "a whole number from 64 to 10000000")? as usize;
         Ok(())
     }),
     entry!("geocode.negative_keep", [], "how long an unknown address is not asked again", |s, v, _| {
@@ -187,7 +187,7 @@ pub(super) static TABLE: &[Entry] = &[
         Ok(())
     }),
     entry!("geocode.attempts_max", [], "calls for one address at one provider", |s, v, _| {
-        s.geocode.attempts_max = v.integer()?.clamp(1, 100) as u32;
+        s.geocode.attempts_max = v.within(1, 100, "a whole number from 1 to 100")? as u32;
         Ok(())
     }),
     entry!("geocode.backoff", [], "pause after a provider's failure, doubled with each further one", |s, v, _| {

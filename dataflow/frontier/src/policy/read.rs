@@ -178,7 +178,7 @@ impl Reader<'_> {
             return Err(self.expected(value, "profile", "\"standard\" or \"broad\"", None));
         };
         match text.as_ref() {
-            "standard" => Ok(Profile::Standard),
+            "standard" | "default" => Ok(Profile::Standard),
             "broad" => Ok(Profile::Broad),
             other => {
                 let hint = nearest(other, &["standard", "broad"]).map(|near| format!("did you mean {near:?}?"));

@@ -69,6 +69,7 @@ fn problems(spider: &Spider, contract: &Contract, fetched: &Fetched) -> Vec<Stri
 fn check_count(problems: &mut Vec<String>, what: &str, bounds: Option<Bounds>, found: usize) {
     let Some(bounds) = bounds else { return };
     if !bounds.hold(u32::try_from(found).unwrap_or(u32::MAX)) {
+        let what = if found == 1 { what.trim_end_matches('s') } else { what };
         problems.push(format!("{found} {what}, expected {bounds}"));
     }
 }

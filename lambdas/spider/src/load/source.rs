@@ -121,7 +121,7 @@ impl Loader<'_, '_> {
                 } else if text.value.contains("\\Z") {
                     Some("the end of the text is `\\z`".to_owned())
                 } else {
-                    None
+                    literal_hint(&said).map(str::to_owned)
                 };
                 let offset = regex_offset(&said);
                 let complaint = Complaint::new(format!("not a regular expression: {last}")).maybe_hint(hint);
@@ -231,6 +231,23 @@ impl Loader<'_, '_> {
             _ => Scope::Json(self.json(&section)?),
         })
     }
+}
+
+/// Most broken expressions are characters that were meant literally.
+fn literal_hint(said: &str) -> Option<&'static str> {
+    let hints = [
+        ("unclosed group", "close the group; the character itself is `\\(`"),
+        ("unopened group", "there is no `(` for this; the character itself is `\\)`"),
+        ("unclosed character class", "close the class with `]`; the character itself is `\\[`"),
+        (
+            "repetition operator missing",
+            "there is nothing to repeat; the characters themselves are `\\*`, `\\+`, `\\?`",
+        ),
+        ("unclosed counted repetition", "close it with `}`; the character itself is `\\{`"),
+        ("unrecognized escape", "this letter has no meaning behind a backslash; a backslash itself is `\\\\`"),
+        ("size limit", "it is too large when compiled: repeat fewer times, or use smaller classes"),
+    ];
+    hints.iter().find(|(kind, _)| said.contains(kind)).map(|(_, hint)| *hint)
 }
 
 /// Where in the expression the regex parser points, from the line of carets in its message.

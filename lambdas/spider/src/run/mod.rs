@@ -13,6 +13,7 @@ use crate::context::{Context, Notes};
 use crate::error::Unreadable;
 use crate::links::Resolver;
 use crate::spider::Spider;
+use encoding_rs::Encoding;
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -31,6 +32,8 @@ pub struct Page<'a> {
     pub content_type: Option<&'a str>,
     /// The body as text.
     pub text: &'a str,
+    /// What the body was in: queries of its links are sent in it. `None` is UTF-8.
+    pub charset: Option<&'static Encoding>,
     /// What to do with it.
     pub target: TargetId,
     /// Values from the page before.
@@ -202,7 +205,7 @@ impl Extractor {
             },
             tree,
             docs: &docs,
-            resolver: resolver(page.url, tree),
+            resolver: resolver(page, tree),
             evaluator,
             limits: *limits,
             notes: Notes { list: &mut out.notes },
@@ -257,7 +260,7 @@ fn is_json_type(content_type: &str) -> bool {
 }
 
 /// What links are relative to: the page's URL, or its first `<base href>`.
-fn resolver<'p>(url: &'p str, tree: Option<Tree<'p>>) -> Resolver<'p> {
+fn resolver<'p>(page: &Page<'p>, tree: Option<Tree<'p>>) -> Resolver<'p> {
     let href = tree.and_then(|tree| {
         let (base, href) = (tree.find_name("base")?, tree.find_name("href")?);
         let ids = tree.name_ids();
@@ -268,9 +271,10 @@ fn resolver<'p>(url: &'p str, tree: Option<Tree<'p>>) -> Resolver<'p> {
         bases.filter_map(attribute).next().map(|a| tree.attr_value(a))
     });
     match href {
-        Some(href) => Resolver::with_base(url, &href),
-        None => Resolver::new(url),
+        Some(href) => Resolver::with_base(page.url, &href),
+        None => Resolver::new(page.url),
     }
+    .with_charset(page.charset)
 }
 
 impl<'p> Work<'p, '_> {

@@ -14,6 +14,7 @@ pub fn page<'a>(url: &'a str, text: &'a str, target: u16) -> Page<'a> {
         status: 200,
         content_type: Some("text/html; charset=utf-8"),
         text,
+        charset: None,
         target: TargetId(target),
         carry: None,
         job: JobId(7),

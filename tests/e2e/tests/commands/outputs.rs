@@ -63,7 +63,7 @@ fn closing_stats_for_a_person_say_the_same_as_the_json() -> anyhow::Result<()> {
         let line = text.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap_or_default();
         assert_eq!(line.split_whitespace().nth(1), Some(count.to_string().as_str()), "{name} in\n{text}");
     }
-    let note = "note: 30 items have a geocode field and no provider is configured";
+    let note = "note: 30 pages have items with a geocode field and no provider is configured";
     assert_eq!(text.matches(note).count(), 1, "said once: {text}");
     assert!(text.lines().last().unwrap_or_default().starts_with("outcome: finished after "), "{text}");
     Ok(())
