@@ -3,16 +3,23 @@
 //!
 //! `cargo run --release -p weir-driver --example engine_speed -- [URLs] [domains] [rounds] [workers]` (without the last: 1 and 2, compared)
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use weir_driver::{Action, Engine, EngineConfig, Input, JobRun, StartSource};
-use weir_frontier::{FrontierConfig, JobSpec};
-use weir_model::{FetchOutcome, JobId, LinkBatch, Outcome, ReceiptId, Report, TargetId, Tick};
+use weir_frontier::{Addr, FrontierConfig, JobSpec};
+use weir_model::{FetchMessage, FetchOutcome, JobId, LinkBatch, Outcome, ReceiptId, ReleaseId, Report, TargetId, Tick};
 use weir_stage::{LaneBytes, SinkMasks, Stage, StageConfig};
 use weir_store::{LanePart, Options, RealDisk, Store};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the journal is asked for.
+enum Order {
+    Append(u64, Vec<LaneBytes>),
+    Load(Vec<(usize, Addr)>),
+}
 
 struct Urls {
     domains: u64,
@@ -50,6 +57,22 @@ fn threads() -> String {
     told.collect::<Vec<_>>().join(", ")
 }
 
+/// A page of 2,000 bytes without items and links.
+fn answer(release: ReleaseId, now: Tick) -> Report {
+    Report {
+        release,
+        outcome: FetchOutcome::Response { status: 200 },
+        started_at: now,
+        answered_at: now,
+        ended_at: now,
+        wire_bytes: 2000,
+        body_bytes: 2000,
+        items: Vec::new(),
+        links: LinkBatch::default(),
+        notes: Vec::new(),
+    }
+}
+
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures")]
 fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -77,58 +100,76 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
     let mut now = Tick(1_700_000_000_000_000);
     engine.finish_replay(now);
     // The journal has a thread of its own, as in the driver.
-    let (orders, inbox) = std::sync::mpsc::channel::<(u64, Vec<LaneBytes>)>();
-    let (done, synced) = std::sync::mpsc::channel();
+    let (orders, inbox) = std::sync::mpsc::channel::<Order>();
+    let (done, back) = std::sync::mpsc::channel::<Vec<Input>>();
+    // Requests are answered by another thread, too, as in the driver.
+    let (requests, released) = std::sync::mpsc::channel::<(Tick, FetchMessage)>();
+    let answered = done.clone();
+    let fetcher = std::thread::Builder::new().name("fetcher".into()).spawn(move || {
+        for (receipt, (now, message)) in (1..).zip(released) {
+            let reports = message.releases.into_iter().map(|release| answer(release.id, now)).collect();
+            if answered.send(vec![Input::Reports { receipt: ReceiptId(receipt), reports }]).is_err() {
+                return;
+            }
+        }
+    });
+    let fetcher = fetcher.expect("a thread");
     let journal = std::thread::Builder::new().name("journal".into()).spawn(move || {
-        for (group, parts) in inbox {
-            let parts: Vec<LanePart<'_>> =
-                parts.iter().map(|p| LanePart { lane: p.lane, offset: p.offset, bytes: &p.bytes }).collect();
-            store.append_group(&parts).expect("space");
-            store.sync().expect("a disk");
-            if done.send(group).is_err() {
+        for order in inbox {
+            let told = match order {
+                Order::Append(group, parts) => {
+                    let parts: Vec<LanePart<'_>> =
+                        parts.iter().map(|p| LanePart { lane: p.lane, offset: p.offset, bytes: &p.bytes }).collect();
+                    store.append_group(&parts).expect("space");
+                    store.sync().expect("a disk");
+                    vec![Input::Synced { group }]
+                }
+                Order::Load(wanted) => {
+                    let workers: HashMap<u64, usize> = wanted.iter().map(|(worker, addr)| (addr.0, *worker)).collect();
+                    let addrs: Vec<_> = wanted.iter().map(|(_, addr)| weir_store::Addr(addr.0)).collect();
+                    let mut found = Vec::new();
+                    let mut keep = |addr: weir_store::Addr, record: &[u8]| {
+                        let worker = workers[&addr.0];
+                        found.push(Input::Loaded { worker, addr: Addr(addr.0), record: record.to_vec() });
+                    };
+                    store.read_many(&addrs, &mut keep).expect("what was appended");
+                    found
+                }
+            };
+            if done.send(told).is_err() {
                 return;
             }
         }
     });
     let journal = journal.expect("a thread");
     let (cpu, wall) = (cpu_seconds(), Instant::now());
-    let mut receipts = 0;
+    let mut loads = 0;
     loop {
         now = now.after_us(5_000);
         for action in engine.advance(now) {
             match action {
-                Action::Append { group, parts } => orders.send((group, parts)).expect("the journal runs"),
-                Action::Dispatch(message) => {
-                    receipts += 1;
-                    let reports = message.releases.into_iter().map(|release| Report {
-                        release: release.id,
-                        outcome: FetchOutcome::Response { status: 200 },
-                        started_at: now,
-                        answered_at: now,
-                        ended_at: now,
-                        wire_bytes: 2000,
-                        body_bytes: 2000,
-                        items: Vec::new(),
-                        links: LinkBatch::default(),
-                        notes: Vec::new(),
-                    });
-                    engine.feed(Input::Reports { receipt: ReceiptId(receipts), reports: reports.collect() });
+                Action::Append { group, parts } => orders.send(Order::Append(group, parts)).expect("the journal runs"),
+                Action::Load(wanted) => {
+                    loads += wanted.len();
+                    orders.send(Order::Load(wanted)).expect("the journal runs");
                 }
+                Action::Dispatch(message) => requests.send((now, message)).expect("the fetcher runs"),
                 Action::Settle(_) => {}
-                Action::Load(_) | Action::Write(_) | Action::Geocode(_) => {
-                    unreachable!("nothing is cold and there are no items")
-                }
+                Action::Write(_) | Action::Geocode(_) => unreachable!("there are no items"),
             }
         }
-        for group in synced.try_iter() {
-            engine.feed(Input::Synced { group });
+        // Something is always under way: a group, or a request.
+        let first = back.recv_timeout(Duration::from_millis(1)).ok();
+        for input in first.into_iter().chain(back.try_iter()).flatten() {
+            engine.feed(input);
         }
         if engine.is_over(job) == Some(Outcome::Finished) {
             break;
         }
     }
-    println!("  {}", threads());
-    drop(orders);
+    println!("  {}; {loads} bodies read back", threads());
+    drop((orders, requests));
+    fetcher.join().expect("the fetcher ended well");
     journal.join().expect("the journal ended well");
     assert_eq!(engine.figures(job).urls.delivered, urls);
     (cpu_seconds() - cpu, wall.elapsed().as_secs_f64())

@@ -160,8 +160,10 @@ impl Keeper {
         let addrs: Vec<weir_store::Addr> = wanted.iter().map(|(_, addr)| weir_store::Addr(addr.0)).collect();
         let mut found = Vec::with_capacity(wanted.len());
         self.store.read_many(&addrs, &mut |addr, record| found.push((addr.0, record.to_vec())))?;
+        let mut workers: Vec<(u64, usize)> = wanted.iter().map(|(worker, addr)| (addr.0, *worker)).collect();
+        workers.sort_unstable();
         for (addr, record) in found {
-            let worker = wanted.iter().find(|(_, wanted)| wanted.0 == addr).map_or(0, |(worker, _)| *worker);
+            let worker = workers.binary_search_by_key(&addr, |(addr, _)| *addr).map_or(0, |at| workers[at].1);
             self.tell(ToDriver::Loaded { worker, addr: Addr(addr), record });
         }
         Ok(())

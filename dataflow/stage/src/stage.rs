@@ -158,11 +158,17 @@ impl Stage {
             take(&mut step, 0, local.release(self.in_flight_max));
             return step;
         }
+        let (mut releases, mut free) = (Vec::new(), Vec::new());
         for (at, remote) in self.remotes.iter_mut().enumerate() {
-            let taken = remote.taken();
+            let mut taken = remote.taken();
             (self.under_way[at], self.ready[at]) = (taken.leased, taken.ready);
+            releases.push(std::mem::take(&mut taken.out.releases));
+            free.push(std::mem::take(&mut taken.out.free));
             take(&mut step, at, taken);
         }
+        // In turn, so that the reports of a later step have work for every worker.
+        step.releases = in_turn(releases);
+        step.free = in_turn(free);
         step
     }
 
@@ -255,13 +261,17 @@ impl Stage {
     }
 }
 
-/// How much each worker may have under way, `in_flight_max` together: what it has, and a share of the rest; a share of all when there
-/// is too much under way. What one worker leaves unused is another's in the next step.
+/// How much each worker may have under way, never more than `in_flight_max` together. Each is meant to have a part in proportion to what
+/// it has and could release; who has more shrinks to it as its reports come, who has less grows by what nobody has.
 fn parts(in_flight_max: usize, under_way: &[usize], ready: &[usize]) -> Vec<usize> {
-    match in_flight_max.checked_sub(under_way.iter().sum()) {
-        Some(rest) => under_way.iter().zip(share(rest, ready)).map(|(has, more)| has + more).collect(),
-        None => share(in_flight_max, under_way),
+    let rest = in_flight_max.saturating_sub(under_way.iter().sum());
+    let wanted: Vec<usize> = under_way.iter().zip(ready).map(|(has, more)| has + more).collect();
+    let mut parts = share(in_flight_max, &wanted);
+    let missing: Vec<usize> = parts.iter().zip(under_way).map(|(part, has)| part.saturating_sub(*has)).collect();
+    for ((part, more), has) in parts.iter_mut().zip(share(rest, &missing)).zip(under_way) {
+        *part = if *part > *has { has + more } else { *part };
     }
+    parts
 }
 
 /// Divides a budget in proportion to what could be released; nothing known: evenly.
@@ -309,6 +319,15 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     step.next_wake = step.next_wake.min(taken.next_wake);
 }
 
+fn in_turn<T>(lists: Vec<Vec<T>>) -> Vec<T> {
+    let mut all = Vec::with_capacity(lists.iter().map(Vec::len).sum());
+    let mut lists: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
+    while !lists.is_empty() {
+        lists.retain_mut(|list| list.next().map(|one| all.push(one)).is_some());
+    }
+    all
+}
+
 fn append<T>(to: &mut Vec<T>, mut more: Vec<T>) {
     if to.is_empty() {
         *to = more;
@@ -319,13 +338,18 @@ fn append<T>(to: &mut Vec<T>, mut more: Vec<T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{parts, share};
+    use super::{in_turn, parts, share};
+
+    #[test]
+    fn releases_of_all_workers_leave_in_turn() {
+        assert_eq!(in_turn(vec![vec![1, 2, 3], vec![], vec![4]]), [1, 4, 2, 3]);
+    }
 
     #[test]
     fn workers_never_have_more_under_way_than_allowed_together() {
-        assert_eq!(parts(100, &[20, 40], &[300, 100]), [50, 50]);
-        assert_eq!(parts(60, &[20, 40], &[300, 100]), [20, 40], "what they have");
-        assert_eq!(parts(30, &[20, 40], &[300, 100]), [10, 20]);
+        assert_eq!(parts(100, &[20, 40], &[320, 160]), [60, 37], "one grows by what nobody has, the other shrinks");
+        assert_eq!(parts(60, &[20, 40], &[280, 160]), [20, 24], "nothing is left to grow by");
+        assert_eq!(parts(30, &[20, 40], &[280, 160]), [18, 12]);
         assert_eq!(parts(0, &[20, 40], &[300, 100]), [0, 0], "a crawl that stops releases nothing");
         assert_eq!(parts(5, &[0, 0], &[0, 0]), [3, 2], "nothing known: evenly");
     }

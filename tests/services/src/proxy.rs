@@ -29,6 +29,8 @@ pub enum Fault {
     /// Requests are forwarded and answers swallowed: the client times out after the server has done the work. A connection
     /// that lost an answer is reset when the fault ends.
     BlackHole,
+    /// [`Fault::BlackHole`] from the first piece of a request on that contains these bytes, that piece's answer included.
+    BlackHoleFrom(Vec<u8>),
     /// The first bytes of a request are answered with these and the connection is closed; nothing is forwarded.
     Answer(Vec<u8>),
 }
@@ -142,7 +144,7 @@ impl FaultProxy {
     /// The port cannot be closed or opened.
     pub fn set(&mut self, fault: Fault) -> Result<()> {
         let refuse = fault == Fault::Refuse;
-        let swallowing = fault == Fault::BlackHole;
+        let swallowing = matches!(fault, Fault::BlackHole | Fault::BlackHoleFrom(_));
         {
             let mut state = self.shared.state();
             state.fault = fault;

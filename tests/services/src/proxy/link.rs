@@ -70,9 +70,18 @@ pub(super) fn start(shared: &Arc<Shared>, client: TcpStream) {
 fn copy_requests(shared: &Shared, link: &Link) {
     let mut piece = vec![0; PIECE_BYTES];
     while let Some(bytes) = next_piece(&link.client, &mut piece) {
-        let answer = match &shared.state().fault {
-            Fault::Answer(answer) => Some(answer.clone()),
-            _ => None,
+        let answer = {
+            let mut state = shared.state();
+            match &state.fault {
+                Fault::Answer(answer) => Some(answer.clone()),
+                Fault::BlackHoleFrom(begin) => {
+                    if bytes.windows(begin.len()).any(|window| window == begin) {
+                        state.fault = Fault::BlackHole;
+                    }
+                    None
+                }
+                _ => None,
+            }
         };
         if let Some(answer) = answer {
             let _ = (&link.client).write_all(&answer);
@@ -116,7 +125,7 @@ fn copy_answers(shared: &Shared, link: &Link) {
                 let left = limit.saturating_sub(since_switch);
                 give = &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
             }
-            Fault::None | Fault::Refuse | Fault::Answer(_) => {}
+            Fault::None | Fault::Refuse | Fault::Answer(_) | Fault::BlackHoleFrom(_) => {}
         }
         since_switch += give.len() as u64;
         if (&link.client).write_all(give).is_err() {
