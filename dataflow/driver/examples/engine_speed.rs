@@ -96,6 +96,8 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
         started_at: Tick(0),
         stopping: None,
         ended: None,
+        pieces: Vec::new(),
+        header: None,
     });
     let mut now = Tick(1_700_000_000_000_000);
     engine.finish_replay(now);

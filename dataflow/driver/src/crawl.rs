@@ -35,10 +35,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What the threads tell the driver.
 pub(crate) enum ToDriver {
     Reports(Vec<Report>),
-    Written { sink: SinkId, outcomes: Vec<(OutboxId, SinkVerdict)>, mark: Option<Vec<u8>> },
+    Written { job: weir_model::JobId, sink: SinkId, outcomes: Vec<(OutboxId, SinkVerdict)>, mark: Option<Vec<u8>> },
     Synced { group: u64, journal_bytes: u64 },
     Loaded { worker: usize, addr: Addr, record: Vec<u8> },
     Geocoded(Vec<weir_geo::Event>),
+    Remote(Box<crate::remote::FromOutside>),
     JournalFailed(CrawlError),
     Failed(CrawlError),
 }
@@ -87,9 +88,9 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
     for (mut sink, id) in options.sinks.into_iter().zip(&chosen.sinks) {
-        open_sink(sink.as_mut(), *id, &chosen, &options.spider, &mut engine, &mut document)?;
+        open_sink(sink.as_mut(), *id, chosen.job, &options.spider, &mut engine, &mut document)?;
         let batch = options.settings.sink_batch_items.min(sink.describe().batch.items_max);
-        sinks.push(SinkThread::start(*id, sink, batch, to_driver.clone())?);
+        sinks.push(SinkThread::start(chosen.job, *id, sink, batch, to_driver.clone())?);
     }
     state.document = document;
     state.save()?;
@@ -200,7 +201,9 @@ impl Driver {
                 Input::Reports { receipt: ReceiptId(self.receipts), reports }
             }
             ToDriver::Geocoded(events) => Input::Geocoded(events),
-            ToDriver::Written { sink, outcomes, mark } => Input::Written { sink, outcomes, mark },
+            ToDriver::Written { job, sink, outcomes, mark } => Input::Written { job, sink, outcomes, mark },
+            // Only a stage with queues has such things.
+            ToDriver::Remote(_) => return,
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Synced { group, journal_bytes } => {
                 self.journal_bytes = journal_bytes;
@@ -222,6 +225,7 @@ impl Driver {
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
+                Action::HandOn(parcel) => unreachable!("the only stage owns all domains: {parcel:?}"),
                 // The queue is in this process: deleting from it is forgetting.
                 Action::Settle(_receipts) => crash::point("delete a receipt"),
             }
@@ -262,27 +266,7 @@ impl Driver {
         }
         let actions = self.engine.flush(now);
         self.perform(actions);
-        let live = self
-            .engine
-            .live_chunks()
-            .into_iter()
-            .filter(|chunk| chunk.live > 0)
-            .map(|chunk| {
-                let start = u64::from(chunk.id.chunk) * weir_frontier::address::CHUNK_BYTES;
-                (chunk.id.lane, start..start + weir_frontier::address::CHUNK_BYTES)
-            })
-            .collect();
-        let mut bytes = 0;
-        let engine = &mut self.engine;
-        let result = self.journal.snapshot(live, |write| {
-            engine.snapshot(&mut |name, part| {
-                bytes += part.len() as u64;
-                write(name, part)
-            })
-        });
-        if let Err(error) = result {
-            tracing::warn!(%error, "the snapshot was not taken");
-        }
+        let bytes = self.journal.snapshot_of(&mut self.engine);
         self.snapshot_at = self.snapshot_bytes.max(bytes * 2);
         self.journal_bytes = 0;
     }

@@ -60,6 +60,37 @@ impl Engine {
         }
     }
 
+    /// Stops a job and keeps it in the journal: also after a restart nothing more of it is released.
+    pub fn stop_for_good(&mut self, now: Tick, job: JobId, outcome: Outcome) {
+        let Some(run) = self.jobs.get_mut(&job).filter(|run| run.ended.is_none()) else { return };
+        // A shutdown may be under way: the stop is what the next run finds.
+        run.stopping = Some(outcome);
+        self.stage.hold_job(job);
+        self.write_own(now, &record::Record::JobStop { job, outcome });
+    }
+
+    /// Why a job is being stopped.
+    #[must_use]
+    pub fn stopping(&self, job: JobId) -> Option<Outcome> {
+        self.jobs.get(&job).and_then(|run| run.stopping)
+    }
+
+    /// A job that is being stopped has nothing under way any more.
+    #[must_use]
+    pub fn is_held(&self, job: JobId) -> bool {
+        let live = self.live.get(&job).copied().unwrap_or_default();
+        self.inputs.is_empty() && live.urls.leased == 0 && live.pages == 0
+    }
+
+    /// Forgets a job that has ended and is known elsewhere to have.
+    pub fn forget(&mut self, job: JobId) {
+        self.jobs.remove(&job);
+        self.live.remove(&job);
+        self.figures.remove(&job);
+        self.exchanges.remove(&job);
+        self.marks.retain(|(of, _), _| *of != job);
+    }
+
     /// Gives a job of an earlier run up: its queue is abandoned.
     pub fn give_up(&mut self, now: Tick, job: JobId) {
         self.stage.close_job(job, true);

@@ -10,6 +10,7 @@
 //! - at most one group is under way; while it is, the next one fills;
 //! - nothing is dispatched beyond `concurrency`, and nothing at all while the outbox is full.
 
+use crate::exchange::Exchange;
 use crate::figures::JobFigures;
 use crate::group::{Group, Held};
 use crate::io::{Action, EngineConfig, Input};
@@ -37,6 +38,8 @@ pub struct Engine {
     pub(crate) group: Group,
     pub(crate) under_way: Option<(u64, Held)>,
     pub(crate) groups: u64,
+    /// The last group that is durable.
+    durable: u64,
     pub(crate) lane_written: u64,
     pub(crate) in_flight: usize,
     pub(crate) messages: u64,
@@ -47,6 +50,7 @@ pub struct Engine {
     pub(crate) notices: Vec<String>,
     pub(crate) jobs: BTreeMap<JobId, JobRun>,
     pub(crate) live: BTreeMap<JobId, JobLive>,
+    pub(crate) exchanges: BTreeMap<JobId, Exchange>,
     pub(crate) figures: BTreeMap<JobId, JobFigures>,
     pub(crate) marks: BTreeMap<(JobId, SinkId), Vec<u8>>,
     pub(crate) redelivered: u64,
@@ -68,6 +72,7 @@ impl Engine {
             group: Group::default(),
             under_way: None,
             groups: 0,
+            durable: 0,
             lane_written: 0,
             in_flight: 0,
             messages: 0,
@@ -77,6 +82,7 @@ impl Engine {
             notices: Vec::new(),
             jobs: BTreeMap::new(),
             live: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
             figures: BTreeMap::new(),
             marks: BTreeMap::new(),
             redelivered: 0,
@@ -157,10 +163,12 @@ impl Engine {
                     self.group.opened_at.get_or_insert(now);
                     self.group.held.receipts.push(receipt);
                 }
-                Input::Written { sink, outcomes, mark } => {
+                Input::Inward { receipt, job, inward } => self.take_inward(now, receipt, job, inward, &mut events),
+                Input::ParcelSent { job, to, id } => self.parcel_sent(now, job, to, id),
+                Input::Written { job, sink, outcomes, mark } => {
                     events.extend(outcomes.into_iter().map(|(id, verdict)| Event::Written { sink, id, verdict }));
                     if let Some(mark) = mark {
-                        self.keep_mark(now, sink, mark);
+                        self.keep_mark(now, job, sink, mark);
                     }
                 }
                 Input::Loaded { worker, addr, record } => {
@@ -175,13 +183,10 @@ impl Engine {
         (events, loaded)
     }
 
-    fn keep_mark(&mut self, now: Tick, sink: SinkId, mark: Vec<u8>) {
-        // A sink serves the jobs that run now; one, in the embedded setting.
-        let running: Vec<JobId> =
-            self.jobs.iter().filter(|(_, run)| run.ended.is_none()).map(|(job, _)| *job).collect();
-        for job in running {
+    fn keep_mark(&mut self, now: Tick, job: JobId, sink: SinkId, mark: Vec<u8>) {
+        if self.jobs.get(&job).is_some_and(|run| run.ended.is_none()) {
             self.marks.insert((job, sink), mark.clone());
-            self.write_own(now, &record::Record::SinkMark { job, sink, mark: mark.clone() });
+            self.write_own(now, &record::Record::SinkMark { job, sink, mark });
         }
     }
 
@@ -202,7 +207,7 @@ impl Engine {
             while run.start_next < end {
                 let piece = OFFER_URLS.min((end - run.start_next) as usize);
                 let mut links = LinkBatch::default();
-                run.start.fill(run.start_next, piece, &mut links);
+                run.fill(piece, &mut links);
                 run.start_next += piece as u64;
                 events.push(Event::Offer(Offer { job: *job, source: OfferSource::Start, links, ..Offer::default() }));
             }
@@ -242,6 +247,7 @@ impl Engine {
         }
         self.count(&step.counters, &step.items);
         self.keep_notes(now, &step.notes);
+        self.hand_on(now, step.elsewhere);
         self.keep_geocodes(now, &step.geo_counts, step.geo_notices);
         self.log.extend(step.log);
         self.live = step.live;
@@ -300,9 +306,11 @@ impl Engine {
         if !held.calls.is_empty() {
             self.actions.push(Action::Geocode(held.calls));
         }
+        self.actions.extend(held.parcels.into_iter().map(Action::HandOn));
         if !held.receipts.is_empty() {
             self.actions.push(Action::Settle(held.receipts));
         }
+        self.durable = group;
     }
 
     fn close_group(&mut self, now: Tick, force: bool) {
@@ -326,6 +334,18 @@ impl Engine {
     pub fn flush(&mut self, now: Tick) -> Vec<Action> {
         self.close_group(now, true);
         std::mem::take(&mut self.actions)
+    }
+
+    /// The group with which everything that was stepped is durable.
+    #[must_use]
+    pub fn barrier(&self) -> u64 {
+        if self.group.is_empty() { self.groups } else { self.groups + 1 }
+    }
+
+    /// Whether a group of `barrier` is durable.
+    #[must_use]
+    pub fn is_durable(&self, group: u64) -> bool {
+        self.durable >= group
     }
 
     /// Everything that was stepped is durable; inputs may wait.

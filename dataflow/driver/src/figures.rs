@@ -34,6 +34,48 @@ impl StopRule {
 }
 
 impl JobFigures {
+    /// Every counter by the name that the docs list; those that are nothing say nothing, but for the headline ones.
+    #[must_use]
+    pub fn named(&self, redelivered: u64) -> Vec<(String, u64)> {
+        let (urls, items) = (&self.urls, &self.items);
+        let mut stats = vec![
+            ("urls/offered".to_owned(), urls.offered),
+            ("urls/admitted".to_owned(), urls.admitted),
+            ("verdict/delivered".to_owned(), urls.delivered),
+            ("verdict/duplicate".to_owned(), urls.duplicate),
+            ("verdict/redirected".to_owned(), urls.redirected),
+            ("verdict/abandoned".to_owned(), urls.abandoned),
+        ];
+        for reason in weir_model::Reason::ALL {
+            let kind = if reason.is_dead_letter() { "dead_lettered" } else { "rejected" };
+            stats.push((format!("verdict/{kind}/{}", reason.as_str()), urls.rejected(reason)));
+        }
+        stats.push(("requests".to_owned(), urls.requests));
+        stats.push(("requests/robots".to_owned(), urls.robots_requests));
+        for (status, count) in &urls.responses {
+            stats.push((format!("responses/{status}"), *count));
+        }
+        stats.extend([
+            ("responses/wire_bytes".to_owned(), urls.wire_bytes),
+            ("responses/body_bytes".to_owned(), urls.body_bytes),
+            ("retries".to_owned(), urls.retries),
+            ("unfetched".to_owned(), urls.unfetched),
+            ("leases_lost".to_owned(), urls.leases_lost),
+            ("redelivered".to_owned(), redelivered),
+            ("items/scraped".to_owned(), items.scraped),
+            ("items/stored".to_owned(), items.stored),
+            ("items/unchanged".to_owned(), items.unchanged),
+            ("items/stale".to_owned(), items.stale),
+            ("items/refused".to_owned(), items.refused),
+        ]);
+        for (counter, (count, _)) in &self.notes {
+            stats.push((counter.clone(), *count));
+        }
+        let always = ["urls/admitted", "verdict/delivered", "requests", "items/scraped"];
+        stats.retain(|(name, count)| *count > 0 || always.contains(&name.as_str()));
+        stats
+    }
+
     /// URLs that went wrong for good, and items that a sink refused.
     #[must_use]
     pub fn errors(&self) -> u64 {

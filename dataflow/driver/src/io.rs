@@ -1,7 +1,8 @@
 //! What goes into the engine and what comes out: bounds, inputs, actions. Only values.
 
+use crate::exchange::{Inward, Parcel};
 use weir_frontier::Addr;
-use weir_model::{FetchMessage, ReceiptId, Report, SinkId};
+use weir_model::{FetchMessage, JobId, ReceiptId, Report, SinkId};
 use weir_stage::{LaneBytes, OutboxId, OutboxItem, SinkVerdict};
 
 /// Bounds of an engine. Each is a limit on something in flight.
@@ -29,6 +30,8 @@ pub struct EngineConfig {
     pub lane: u16,
     /// Part of message ids: they differ from those of every other start.
     pub boot: u32,
+    /// Which stage of several this is.
+    pub stage: u32,
 }
 
 impl EngineConfig {
@@ -47,6 +50,7 @@ impl EngineConfig {
             step_events_max: 4_096,
             lane,
             boot,
+            stage: 0,
         }
     }
 }
@@ -61,8 +65,28 @@ pub enum Input {
         /// The reports.
         reports: Vec<Report>,
     },
+    /// A message about a job was received.
+    Inward {
+        /// To be settled when it is durable.
+        receipt: ReceiptId,
+        /// Which job: open, or ended.
+        job: JobId,
+        /// What it says.
+        inward: Inward,
+    },
+    /// A parcel lies on its owner's queue.
+    ParcelSent {
+        /// As in `Action::HandOn`.
+        job: JobId,
+        /// As there.
+        to: u32,
+        /// As there.
+        id: u64,
+    },
     /// A sink has settled items.
     Written {
+        /// Of which job.
+        job: JobId,
         /// Which sink.
         sink: SinkId,
         /// Each item's fate.
@@ -106,6 +130,8 @@ pub enum Action {
     Write(Vec<OutboxItem>),
     /// Ask geocode providers and caches, answer `Geocoded`.
     Geocode(Vec<weir_geo::Command>),
+    /// Put on its owner's queue, answer `ParcelSent`.
+    HandOn(Parcel),
     /// Delete from the queue.
     Settle(Vec<ReceiptId>),
 }

@@ -3,6 +3,7 @@
 //! Invariant: orders are performed in order; nothing is written once the lease is lost.
 
 use crate::crawl::ToDriver;
+use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::state::{self, Document};
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl JournalThread {
     }
 
     /// Streams a snapshot: `fill` is given a function that writes one part. `live` are lane ranges with bodies still needed.
-    pub fn snapshot(
+    fn snapshot(
         &self,
         live: Vec<(u16, std::ops::Range<u64>)>,
         fill: impl FnOnce(&mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>) -> std::io::Result<()>,
@@ -80,6 +81,25 @@ impl JournalThread {
         fill(&mut |name, bytes| parts_out.send((name.to_owned(), bytes.to_vec())).map_err(std::io::Error::other))?;
         // The empty name says that the snapshot is whole.
         parts_out.send((String::new(), Vec::new())).map_err(std::io::Error::other)
+    }
+
+    /// Streams a snapshot of an engine whose groups are all appended; gives its bytes.
+    pub fn snapshot_of(&self, engine: &mut Engine) -> u64 {
+        let live = engine.live_chunks().into_iter().filter(|chunk| chunk.live > 0).map(|chunk| {
+            let start = u64::from(chunk.id.chunk) * weir_frontier::address::CHUNK_BYTES;
+            (chunk.id.lane, start..start + weir_frontier::address::CHUNK_BYTES)
+        });
+        let mut bytes = 0;
+        let result = self.snapshot(live.collect(), |write| {
+            engine.snapshot(&mut |name, part| {
+                bytes += part.len() as u64;
+                write(name, part)
+            })
+        });
+        if let Err(error) = result {
+            tracing::warn!(%error, "the snapshot was not taken");
+        }
+        bytes
     }
 
     pub fn save(&self, document: &Document) -> Result<(), CrawlError> {

@@ -13,10 +13,10 @@ use weir_connector::{ErrorClass, JobInfo, Sink, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;
 use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec};
 use weir_geo::GeoConfig;
-use weir_model::{Clock, LinkBatch, SinkId, Tick};
+use weir_model::{Clock, JobId, LinkBatch, SinkId, Tick};
 use weir_spider::{Geocode, Spider};
 use weir_stage::{Geocoding, SinkMasks, Stage, StageConfig};
-use weir_store::Replayed;
+use weir_store::{Recovery, Replayed};
 struct SpiderStart(Arc<Spider>);
 
 impl StartSource for SpiderStart {
@@ -73,8 +73,18 @@ pub(crate) fn open_engine(
     config.outbox_bytes_max = settings.outbox_bytes_max as usize;
     let mut engine = Engine::new(stage, config);
     engine.open_job(job_run(options, chosen, now));
+    replay(&mut engine, &mut state.recovery)?;
+    engine.finish_replay(now);
+    for job in &chosen.given_up {
+        engine.give_up(now, *job);
+    }
+    Ok(engine)
+}
+
+/// Brings an engine to where the journal ends.
+pub(crate) fn replay(engine: &mut Engine, recovery: &mut Recovery) -> Result<(), CrawlError> {
     let mut section = Vec::new();
-    state.recovery.for_each(&mut |event| match event {
+    recovery.for_each(&mut |event| match event {
         Replayed::SectionBegin { .. } => {
             section.clear();
             Ok(())
@@ -89,11 +99,7 @@ pub(crate) fn open_engine(
         }
         Replayed::GroupEnd { .. } => Ok(()),
     })?;
-    engine.finish_replay(now);
-    for job in &chosen.given_up {
-        engine.give_up(now, *job);
-    }
-    Ok(engine)
+    Ok(())
 }
 
 pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> JobRun {
@@ -104,9 +110,18 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
         let mask = if appends { &mut masks.append } else { &mut masks.upsert };
         *mask |= 1 << id.0;
     }
+    JobRun {
+        masks,
+        start_count: spider.start_urls().len(),
+        ..new_run(settings, spider, chosen.job, now)
+    }
+}
+
+/// A job without sinks and start URLs.
+pub(crate) fn new_run(settings: &Settings, spider: &Arc<Spider>, job: JobId, now: Tick) -> JobRun {
     let agent = settings.user_agent.as_deref().unwrap_or(crate::fetching::USER_AGENT);
     let spec = JobSpec {
-        id: chosen.job,
+        id: job,
         allowed_domains: spider.allowed_domains().to_vec(),
         order: match settings.order {
             Order::Lifo => weir_frontier::Order::Lifo,
@@ -137,14 +152,16 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
     ];
     JobRun {
         spec: Arc::new(spec),
-        masks,
+        masks: SinkMasks::default(),
         start: Box::new(SpiderStart(Arc::clone(spider))),
-        start_count: spider.start_urls().len(),
+        pieces: Vec::new(),
+        start_count: 0,
         start_next: 0,
         stops: stops.into_iter().flatten().collect(),
         started_at: now,
         stopping: None,
         ended: None,
+        header: None,
     }
 }
 
@@ -158,17 +175,17 @@ fn geocode_field(geocode: &Geocode) -> Option<GeocodeField> {
 pub(crate) fn open_sink(
     sink: &mut dyn Sink,
     id: SinkId,
-    chosen: &Chosen,
+    job: JobId,
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
 ) -> Result<(), CrawlError> {
     let info = JobInfo {
         state: document.state_id(),
-        job: chosen.job,
+        job,
         spider: spider.name().to_owned(),
         schemas: spider.schemas().to_vec(),
-        resume: engine.mark(chosen.job, id).map(|mark| SinkMark(mark.to_vec())),
+        resume: engine.mark(job, id).map(|mark| SinkMark(mark.to_vec())),
     };
     let opened = sink.open(&info).map_err(|error| match error.class {
         ErrorClass::Configuration => CrawlError::Usage(error.to_string()),

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is read back is what was written, or an error; never a panic.
 
+use crate::exchange::{Peer, Runs};
+use std::ops::Range;
 use weir_model::wire::{Reader, WireError, put_bytes, put_u64};
 use weir_model::{JobId, Outcome, SinkId};
 
@@ -18,6 +20,18 @@ pub(crate) enum Record {
     JobEnd { job: JobId, outcome: Outcome },
     /// A counted remark of extraction.
     Note { job: JobId, counter: String, count: u64, example: String },
+    /// A shard was admitted; its start URLs by number, if it names them so.
+    ShardTaken { job: JobId, shard: u32, shards: u32, range: Range<u64> },
+    /// URLs are handed on.
+    ParcelOut { job: JobId, to: u32, id: u64, urls: u64, body: String },
+    /// They lie on their owner's queue.
+    ParcelSent { job: JobId, to: u32, id: u64 },
+    /// URLs were taken in.
+    ParcelTaken { job: JobId, from: u32, id: u64, urls: u64 },
+    /// All counts with another stage, in a snapshot.
+    Peer { job: JobId, stage: u32, peer: Peer },
+    /// A job is being stopped for good.
+    JobStop { job: JobId, outcome: Outcome },
 }
 
 fn body(out: &mut Vec<u8>, record: &Record) {
@@ -45,7 +59,32 @@ fn body(out: &mut Vec<u8>, record: &Record) {
             put_u64(out, *count);
             put_bytes(out, example.as_bytes());
         }
+        Record::ShardTaken { job, shard, shards, range } => {
+            let fields = [u64::from(*shard), u64::from(*shards), range.start, range.end];
+            numbers(out, 4, *job, &fields);
+        }
+        Record::ParcelOut { job, to, id, urls, body } => {
+            numbers(out, 5, *job, &[u64::from(*to), *id, *urls]);
+            put_bytes(out, body.as_bytes());
+        }
+        Record::ParcelSent { job, to, id } => numbers(out, 6, *job, &[u64::from(*to), *id]),
+        Record::ParcelTaken { job, from, id, urls } => numbers(out, 7, *job, &[u64::from(*from), *id, *urls]),
+        Record::Peer { job, stage, peer } => {
+            let counts = [u64::from(*stage), peer.sent, peer.parcels, peer.received, peer.ids.0.len() as u64];
+            numbers(out, 8, *job, &counts);
+            for (first, last) in &peer.ids.0 {
+                put_u64(out, *first);
+                put_u64(out, *last);
+            }
+        }
+        Record::JobStop { job, outcome } => numbers(out, 9, *job, &[*outcome as u64]),
     }
+}
+
+fn numbers(out: &mut Vec<u8>, kind: u8, job: JobId, fields: &[u64]) {
+    out.push(FIRST + kind);
+    put_u64(out, job.0);
+    fields.iter().for_each(|field| put_u64(out, *field));
 }
 
 /// Appends a record with its length in front, as the journal wants it.
@@ -77,8 +116,39 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
             count: reader.u64()?,
             example: reader.str()?.to_owned(),
         }),
+        4 => {
+            let (shard, shards) = (stage(reader)?, stage(reader)?);
+            let (start, end) = (reader.u64()?, reader.u64()?);
+            if start > end {
+                return Err(WireError { expected: "a range that ends where it begins or behind" });
+            }
+            Ok(Record::ShardTaken { job, shard, shards, range: start..end })
+        }
+        5 => {
+            let (to, id, urls) = (stage(reader)?, reader.u64()?, reader.u64()?);
+            Ok(Record::ParcelOut { job, to, id, urls, body: reader.str()?.to_owned() })
+        }
+        6 => Ok(Record::ParcelSent { job, to: stage(reader)?, id: reader.u64()? }),
+        7 => Ok(Record::ParcelTaken { job, from: stage(reader)?, id: reader.u64()?, urls: reader.u64()? }),
+        8 => {
+            let number = stage(reader)?;
+            let (sent, parcels, received) = (reader.u64()?, reader.u64()?, reader.u64()?);
+            let mut ids = Runs::default();
+            for _ in 0..reader.u64()? {
+                ids.0.insert(reader.u64()?, reader.u64()?);
+            }
+            Ok(Record::Peer { job, stage: number, peer: Peer { sent, parcels, received, ids } })
+        }
+        9 => {
+            let code = u8::try_from(reader.u64()?).ok().and_then(Outcome::from_code);
+            Ok(Record::JobStop { job, outcome: code.ok_or(WireError { expected: "an outcome" })? })
+        }
         _ => Err(WireError { expected: "a record of the driver" }),
     }
+}
+
+fn stage(reader: &mut Reader<'_>) -> Result<u32, WireError> {
+    u32::try_from(reader.u64()?).map_err(|_| WireError { expected: "a number of 32 bits" })
 }
 
 #[cfg(test)]
@@ -92,6 +162,16 @@ mod tests {
             Record::SinkMark { job: JobId(3), sink: SinkId(1), mark: b"123".to_vec() },
             Record::JobEnd { job: JobId(9), outcome: Outcome::ClosespiderTimeout },
             Record::Note { job: JobId(1), counter: "a/b".into(), count: 7, example: "£".into() },
+            Record::ShardTaken { job: JobId(4), shard: 3, shards: 20, range: 250..333 },
+            Record::ParcelOut { job: JobId(4), to: 1, id: 9, urls: 300, body: "{}".into() },
+            Record::ParcelSent { job: JobId(4), to: 1, id: 9 },
+            Record::ParcelTaken { job: JobId(4), from: 1, id: 9, urls: 300 },
+            Record::Peer {
+                job: JobId(4),
+                stage: 1,
+                peer: Peer { sent: 5, parcels: 2, received: 7, ids: Runs([(0, 3), (5, 5)].into()) },
+            },
+            Record::JobStop { job: JobId(4), outcome: Outcome::Cancelled },
         ];
         for record in records {
             let mut bytes = Vec::new();

@@ -44,8 +44,41 @@ impl Engine {
                 }
                 self.stage.close_job(job, true);
                 self.marks.retain(|(of, _), _| *of != job);
+                self.exchanges.remove(&job);
             }
             record::Record::Note { job, counter, count, example } => self.note(job, &counter, count, &example),
+            record::Record::ShardTaken { job, shard, shards, range } => {
+                let exchange = self.exchanges.entry(job).or_default();
+                exchange.shards = Some(shards);
+                exchange.taken.insert(shard);
+                if let Some(run) = self.jobs.get_mut(&job) {
+                    run.add_piece(range);
+                }
+            }
+            record::Record::ParcelOut { job, to, id, urls, body } => {
+                let exchange = self.exchanges.entry(job).or_default();
+                let peer = exchange.peers.entry(to).or_default();
+                peer.parcels = peer.parcels.max(id + 1);
+                peer.sent += urls;
+                exchange.unsent.insert((to, id), body);
+            }
+            record::Record::ParcelSent { job, to, id } => {
+                self.exchanges.entry(job).or_default().unsent.remove(&(to, id));
+            }
+            record::Record::ParcelTaken { job, from, id, urls } => {
+                let peer = self.exchanges.entry(job).or_default().peers.entry(from).or_default();
+                peer.ids.insert(id);
+                peer.received += urls;
+            }
+            record::Record::Peer { job, stage, peer } => {
+                self.exchanges.entry(job).or_default().peers.insert(stage, peer);
+            }
+            record::Record::JobStop { job, outcome } => {
+                if let Some(run) = self.jobs.get_mut(&job) {
+                    run.stopping = Some(outcome);
+                    self.stage.hold_job(job);
+                }
+            }
         }
         Ok(())
     }
@@ -92,6 +125,7 @@ impl Engine {
         debug_assert!(self.group.is_empty(), "a snapshot stands for whole groups");
         let mut own = Vec::new();
         for (job, run) in &self.jobs {
+            self.snapshot_exchange(*job, run, &mut own);
             record::nested(&mut own, &record::Record::StartProgress { job: *job, next: run.start_next });
             if let Some(outcome) = run.ended {
                 record::nested(&mut own, &record::Record::JobEnd { job: *job, outcome });
@@ -114,6 +148,30 @@ impl Engine {
         self.stage.snapshot(write)?;
         self.stage.compact();
         write("driver", &own)
+    }
+
+    fn snapshot_exchange(&self, job: JobId, run: &JobRun, own: &mut Vec<u8>) {
+        let Some(exchange) = self.exchanges.get(&job) else { return };
+        let shards = exchange.shards.unwrap_or_default();
+        // Shards by number, pieces in the order in which they came: which belongs to which does not matter any more.
+        for shard in &exchange.taken {
+            record::nested(own, &record::Record::ShardTaken { job, shard: *shard, shards, range: 0..0 });
+        }
+        for piece in &run.pieces {
+            let shard = exchange.taken.first().copied().unwrap_or_default();
+            record::nested(own, &record::Record::ShardTaken { job, shard, shards, range: piece.clone() });
+        }
+        for ((to, id), body) in &exchange.unsent {
+            // Their URLs are in the peer's count, which comes behind and replaces what these add up to.
+            let parcel = record::Record::ParcelOut { job, to: *to, id: *id, urls: 0, body: body.clone() };
+            record::nested(own, &parcel);
+        }
+        for (stage, peer) in &exchange.peers {
+            record::nested(own, &record::Record::Peer { job, stage: *stage, peer: peer.clone() });
+        }
+        if let Some(outcome) = run.stopping.filter(|outcome| *outcome != weir_model::Outcome::Shutdown) {
+            record::nested(own, &record::Record::JobStop { job, outcome });
+        }
     }
 
     /// Chunks of the journal that hold bodies still needed.

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use weir_connector::{ErrorClass, ItemOutcome, Sink, SinkError, SinkMark};
-use weir_model::{Item, Outcome, SinkId};
+use weir_model::{Item, JobId, Outcome, SinkId};
 use weir_stage::{OutboxId, SinkVerdict};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -32,6 +32,7 @@ pub(crate) struct SinkThread {
 
 impl SinkThread {
     pub fn start(
+        job: JobId,
         id: SinkId,
         sink: Box<dyn Sink>,
         batch: usize,
@@ -42,7 +43,7 @@ impl SinkThread {
         let thread = std::thread::Builder::new()
             .name(format!("sink-{}", id.0))
             .spawn(move || {
-                let result = serve(id, &name, sink, batch, &inbox, &driver);
+                let result = serve((job, id), &name, sink, batch, &inbox, &driver);
                 if let Err(error) = &result {
                     let failed = CrawlError::Sink { name, error: error.to_string() };
                     // After the driver's end nobody waits for it; the join gives the error too.
@@ -65,11 +66,21 @@ impl SinkThread {
         }
     }
 
-    /// Ends the sink: `complete` when the job holds all its items.
-    pub fn finish(mut self, outcome: Outcome, complete: bool) -> Result<(), CrawlError> {
+    /// Begins to end the sink; `finish` waits for it.
+    pub fn begin_finish(&mut self, outcome: Outcome, complete: bool) {
         if let Some(orders) = self.orders.take() {
             let _ = orders.send(Order::Finish { outcome, complete });
         }
+    }
+
+    /// Whether the thread has ended: `finish` does not wait.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends the sink: `complete` when the job holds all its items.
+    pub fn finish(mut self, outcome: Outcome, complete: bool) -> Result<(), CrawlError> {
+        self.begin_finish(outcome, complete);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             _ => Ok(()),
@@ -78,7 +89,7 @@ impl SinkThread {
 }
 
 fn serve(
-    id: SinkId,
+    (job, id): (JobId, SinkId),
     name: &str,
     mut sink: Box<dyn Sink>,
     batch: usize,
@@ -114,7 +125,7 @@ fn serve(
             let (ids, items): (Vec<OutboxId>, Vec<Arc<Item>>) = waiting.drain(..count).unzip();
             let (outcomes, mark) = write(&runtime, sink.as_mut(), &items).map_err(failed)?;
             let outcomes = ids.into_iter().zip(outcomes).map(|(id, outcome)| (id, verdict(name, outcome))).collect();
-            if driver.send(ToDriver::Written { sink: id, outcomes, mark: Some(mark.0) }).is_err() {
+            if driver.send(ToDriver::Written { job, sink: id, outcomes, mark: Some(mark.0) }).is_err() {
                 return Ok(());
             }
         }

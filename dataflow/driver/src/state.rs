@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_model::{Clock, JobId, Outcome, SinkId};
+use weir_model::json::JobHeader;
+use weir_model::{Clock, JobId, Outcome, SinkId, UnixMs};
 use weir_store::lease::{Claim, Claimed, Lease, Owner};
 use weir_store::{Disk, GroupSeq, Options, RealDisk, Recovery, Store};
 
@@ -33,6 +34,40 @@ pub struct Document {
     pub sinks: Vec<SinkEntry>,
     /// Jobs, oldest first.
     pub jobs: Vec<JobEntry>,
+    /// What makes it the state of a stage with queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageDocument>,
+}
+
+/// The part of a stage's state that says which stage it is and which jobs it knows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageDocument {
+    /// The deployment.
+    pub stack: String,
+    /// Which stage.
+    pub index: u32,
+    /// Of how many.
+    pub of: u32,
+    /// Jobs, in the order in which they came.
+    pub jobs: Vec<StageJob>,
+}
+
+/// A job of a stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageJob {
+    /// Its number.
+    pub id: JobId,
+    /// What its messages carry. `None`: it ended before one came.
+    pub header: Option<JobHeader>,
+    /// Its spider file, while it runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub spider: String,
+    /// Numbers of its sinks.
+    pub sinks: Vec<u8>,
+    /// When it was opened here.
+    pub opened_at: UnixMs,
+    /// How it ended; `None` while it is unfinished.
+    pub outcome: Option<Outcome>,
 }
 
 /// A sink that this state has written to.
@@ -185,6 +220,12 @@ pub struct Chosen {
 impl Document {
     /// Finds the unfinished job of the same spider, arguments and sinks, or makes a new one.
     pub fn choose(&mut self, wanted: &Wanted, fresh: bool) -> Result<Chosen, CrawlError> {
+        if let Some(stage) = &self.stage {
+            return Err(CrawlError::Usage(format!(
+                "this is the state of stage {} of {} of {}; use another --state, or weir enqueue --stack {}",
+                stage.index, stage.of, stage.stack, stage.stack
+            )));
+        }
         let sinks = wanted.sinks.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
         let hash = format!("{:016x}", wanted.spider_hash);
         let mut given_up = Vec::new();
@@ -228,7 +269,8 @@ impl Document {
         u128::from_str_radix(&self.state, 16).unwrap_or_default()
     }
 
-    fn sink(&mut self, name: &str) -> Result<SinkId, CrawlError> {
+    /// The number of a sink.
+    pub fn sink(&mut self, name: &str) -> Result<SinkId, CrawlError> {
         let at = match self.sinks.iter().position(|entry| entry.name == name) {
             Some(at) => at,
             None if self.sinks.len() == SINKS_MAX => {

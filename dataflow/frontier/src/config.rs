@@ -1,5 +1,6 @@
 //! What the frontier is told at start.
 
+use crate::slice::Slice;
 use std::fmt;
 use std::sync::Arc;
 
@@ -71,6 +72,8 @@ pub struct FrontierConfig {
     pub crawl_delay_max_us: u64,
     /// Whether `Out::log` is filled.
     pub log: bool,
+    /// The domains of this stage: others' URLs are handed on.
+    pub slice: Slice,
 }
 
 impl Default for FrontierConfig {
@@ -92,6 +95,7 @@ impl Default for FrontierConfig {
             robots_bytes_max: 32 << 20,
             crawl_delay_max_us: 3_600_000_000,
             log: false,
+            slice: Slice::ALL,
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod robots;
 pub mod scope;
 pub mod seen;
+pub mod slice;
 pub mod throttle;
 pub mod url;
 
@@ -35,7 +36,8 @@ pub use frontier::Frontier;
 pub use job::{GeocodeField, JobSpec, JobTable, Order};
 pub use offer::{Candidate, CandidateBatch, Offer, OfferSource, slot_of, slot_of_release};
 pub use out::{Budget, Live, LogLine, Out, RobotsAnswer, RobotsOutcome, SettledPage};
-pub use prepare::{Scratch, prepare};
+pub use prepare::{Elsewhere, Scratch, prepare};
+pub use slice::Slice;
 
 /// Virtual slots of a stage: the unit in which domains move between workers.
 pub const SLOTS: u8 = 64;

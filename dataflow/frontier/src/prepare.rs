@@ -2,7 +2,7 @@
 //!
 //! Decides what needs no state, on whichever worker found the URLs. Nothing is allocated a URL once the buffers have grown.
 //!
-//! Invariant: each offered URL is either in one batch or counted with a verdict.
+//! Invariant: each offered URL is in one batch, counted with a verdict, or handed to the stage that owns its domain.
 
 use crate::SLOTS;
 use crate::counters::{Counters, JobCounts};
@@ -11,11 +11,15 @@ use crate::offer::{Candidate, CandidateBatch, Offer, OfferSource, slot_of};
 use crate::out::LogLine;
 use crate::record::{ADMIT, Entry};
 use crate::scope::ScopeVerdict;
+use crate::slice::Slice;
 use crate::url::{self, admit_form};
-use weir_model::{Fingerprint, Link, Reason, RequestKind, Tick, Verdict};
+use weir_model::{Fingerprint, Link, LinkBatch, Reason, RequestKind, Tick, Verdict};
 
 /// A batch is closed at this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Stages there may be.
+const MAX_STAGES: usize = 64;
 
 /// Raw URLs remembered: half a MiB.
 const RECENT: usize = 1 << 16;
@@ -33,12 +37,30 @@ pub struct Scratch {
     /// Lines of the crawl log, when it is on.
     pub log: Vec<LogLine>,
     log_on: bool,
+    slice: Slice,
+    /// URLs of other stages, by stage, as they were offered here.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// URLs that another stage owns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Elsewhere {
+    /// Which.
+    pub to: u32,
+    /// What it is to be offered.
+    pub offer: Offer,
 }
 
 impl Scratch {
-    /// Fresh memory; `log`: fill `log`.
+    /// Fresh memory of the only stage; `log`: fill `log`.
     #[must_use]
     pub fn new(log: bool) -> Scratch {
+        Scratch::of_slice(log, Slice::ALL)
+    }
+
+    /// Fresh memory of one stage of several.
+    #[must_use]
+    pub fn of_slice(log: bool, slice: Slice) -> Scratch {
         Scratch {
             url: url::Scratch::new(),
             first_url: url::Scratch::new(),
@@ -47,6 +69,8 @@ impl Scratch {
             spare: Vec::new(),
             log: Vec::new(),
             log_on: log,
+            slice,
+            elsewhere: Vec::new(),
         }
     }
 
@@ -66,7 +90,8 @@ impl Scratch {
     }
 }
 
-/// Prepares the URLs of an offer: appended to the open batches of their slots in `out`, or counted with a verdict.
+/// Prepares the URLs of an offer: appended to the open batches of their slots in `out`, counted with a verdict, or left in
+/// `Scratch::elsewhere` for the stage that owns their domain.
 pub fn prepare(
     offer: &Offer,
     jobs: &JobTable,
@@ -97,11 +122,38 @@ pub fn prepare(
             continue;
         }
         match encode(offer, job, raw, link, scratch, out) {
-            Ok(()) if plain => scratch.recent[place] = raw_hash,
-            Ok(()) => {}
+            Ok(owner) => {
+                if plain {
+                    scratch.recent[place] = raw_hash;
+                }
+                if let Some(owner) = owner {
+                    // Its owner counts it.
+                    counts.offered -= 1;
+                    hand_on(offer, owner, raw, link, &mut scratch.elsewhere);
+                }
+            }
             Err(reason) => reject(reason, raw, scratch, counts),
         }
     }
+}
+
+/// Puts a URL to those of the same offer for the same stage.
+fn hand_on(offer: &Offer, to: u32, raw: &str, link: &Link, elsewhere: &mut Vec<Elsewhere>) {
+    let same = |other: &Elsewhere| {
+        let (one, two) = (&other.offer, offer);
+        other.to == to
+            && (one.job, one.depth, one.redirects, one.kind, one.source)
+                == (two.job, two.depth, two.redirects, two.kind, two.source)
+            && one.referer == two.referer
+            && one.first_url == two.first_url
+    };
+    // An offer's own URLs come one after the other, so its parcels are the last ones: one a stage.
+    let at = elsewhere.iter().rev().take(MAX_STAGES).position(same).map(|back| elsewhere.len() - 1 - back);
+    let at = at.unwrap_or_else(|| {
+        elsewhere.push(Elsewhere { to, offer: Offer { links: LinkBatch::default(), ..offer.clone() } });
+        elsewhere.len() - 1
+    });
+    elsewhere[at].offer.links.push_extra(raw, link.target, link.priority, link.extra.clone());
 }
 
 fn reject(reason: Reason, raw: &str, scratch: &mut Scratch, counts: &mut JobCounts) {
@@ -109,6 +161,7 @@ fn reject(reason: Reason, raw: &str, scratch: &mut Scratch, counts: &mut JobCoun
     scratch.log(reason, raw);
 }
 
+/// Gives the stage that owns the URL when that is another one.
 fn encode(
     offer: &Offer,
     job: &Prepared,
@@ -116,10 +169,10 @@ fn encode(
     link: &Link,
     scratch: &mut Scratch,
     out: &mut Vec<CandidateBatch>,
-) -> Result<(), Reason> {
+) -> Result<Option<u32>, Reason> {
     let redirect = offer.source == OfferSource::Redirect;
     let page = offer.kind == RequestKind::Page;
-    let Scratch { url, first_url, open, spare, .. } = scratch;
+    let Scratch { url, first_url, open, spare, slice, .. } = scratch;
     let admitted = admit_form(raw, url).map_err(|_| if redirect { Reason::BadRedirect } else { Reason::BadUrl })?;
     // What the operator asked for by name is in scope, as in Scrapy.
     let free = offer.source == OfferSource::Start || !page;
@@ -142,6 +195,11 @@ fn encode(
         }
     }
     let domain = admitted.domain_key();
+    // A robots.txt to which one of our domains redirects is asked by us: its answer belongs here.
+    let owner = slice.owner(domain);
+    if owner != slice.index && page {
+        return Ok(Some(owner));
+    }
     let slot = slot_of(domain);
     let extra = link.extra.as_ref().map(|extra| serde_json::to_vec(extra).expect("a link's extra is plain data"));
     let range = admitted.domain_range();
@@ -173,7 +231,7 @@ fn encode(
         priority: entry.priority,
         always: !page,
     });
-    Ok(())
+    Ok(None)
 }
 
 fn batch_of<'a>(

@@ -177,6 +177,7 @@ fn forward() -> ForwardMessage {
 
 fn tally() -> TallyMessage {
     TallyMessage {
+        ended: None,
         job: JobId(7),
         from: 1,
         round: 3,

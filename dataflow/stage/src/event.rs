@@ -6,7 +6,7 @@
 use crate::geocode::Left;
 use crate::items::{ItemCounts, OutboxId, OutboxItem, SinkVerdict};
 use std::collections::BTreeMap;
-use weir_frontier::{Addr, Counters, Live, LogLine, Offer};
+use weir_frontier::{Addr, Counters, Elsewhere, Live, LogLine, Offer};
 use weir_geo::GeoCounts;
 use weir_model::{ExtractionNote, JobId, Release, Report, SinkId, Tick};
 
@@ -101,6 +101,8 @@ pub struct Step {
     pub items: BTreeMap<JobId, ItemCounts>,
     /// Counted remarks of extraction.
     pub notes: Vec<(JobId, ExtractionNote)>,
+    /// URLs that other stages own: to be handed on.
+    pub elsewhere: Vec<Elsewhere>,
     /// Lines of the crawl log, when enabled.
     pub log: Vec<LogLine>,
     /// What is alive of each open job.

@@ -18,6 +18,7 @@ type Records = Vec<(Addr, Vec<u8>)>;
 enum Order {
     OpenJob(Arc<JobSpec>, SinkMasks),
     CloseJob(JobId, bool),
+    HoldJob(JobId),
     ResetSink(SinkId),
     Compact,
     Step { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records, in_flight_max: usize },
@@ -103,6 +104,10 @@ impl Remote {
 
     pub fn close_job(&mut self, job: JobId, abandon: bool) {
         self.order(Order::CloseJob(job, abandon));
+    }
+
+    pub fn hold_job(&mut self, job: JobId) {
+        self.order(Order::HoldJob(job));
     }
 
     pub fn reset_sink(&mut self, sink: SinkId) {
@@ -191,6 +196,10 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
             }
             Order::CloseJob(job, abandon) => {
                 shell.close_job(job, abandon);
+                continue;
+            }
+            Order::HoldJob(job) => {
+                shell.hold_job(job);
                 continue;
             }
             Order::ResetSink(sink) => {

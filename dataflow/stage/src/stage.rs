@@ -106,6 +106,16 @@ impl Stage {
         }
     }
 
+    /// Releases nothing more of a job; what is under way is still settled.
+    pub fn hold_job(&mut self, job: JobId) {
+        if let Some(local) = &mut self.local {
+            local.hold_job(job);
+        }
+        for remote in &mut self.remotes {
+            remote.hold_job(job);
+        }
+    }
+
     /// A sink that is new to the state, or was emptied: every item goes to it again.
     pub fn reset_sink(&mut self, sink: SinkId) {
         if let Some(local) = &mut self.local {
@@ -308,6 +318,7 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
         step.items.entry(*job).or_default().add(counts);
     }
     append(&mut step.notes, taken.notes);
+    append(&mut step.elsewhere, taken.elsewhere);
     append(&mut step.log, out.log);
     for (job, live) in &taken.live {
         step.live.entry(*job).or_default().add(live);

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use timely::worker::Worker;
 use weir_frontier::{
-    Addr, BootInfo, Budget, CandidateBatch, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out, RobotsAnswer,
+    Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out, RobotsAnswer,
     Scratch,
 };
 use weir_model::wire::{Reader, WireError, put_bytes};
@@ -126,6 +126,8 @@ pub(crate) struct Taken {
     pub items: ItemsOut,
     pub geo: GeoTaken,
     pub notes: Vec<(JobId, ExtractionNote)>,
+    /// URLs that other stages own.
+    pub elsewhere: Vec<Elsewhere>,
     pub live: BTreeMap<JobId, JobLive>,
     /// Bytes that wait in the outbox, or for a location.
     pub outbox_bytes: usize,
@@ -166,7 +168,7 @@ impl Shell {
             jobs: JobTable::default(),
             now: Tick(0),
             out: Out::default(),
-            scratch: Scratch::new(config.frontier.log),
+            scratch: Scratch::of_slice(config.frontier.log, config.frontier.slice),
             notes: Vec::new(),
             lane: config.lane,
             lane_written: 0,
@@ -203,6 +205,10 @@ impl Shell {
         }
         state.jobs.close(job);
         state.open.retain(|open| *open != job);
+    }
+
+    pub fn hold_job(&mut self, job: JobId) {
+        self.state.borrow_mut().frontier.hold_job(job);
     }
 
     pub fn reset_sink(&mut self, sink: SinkId) {
@@ -263,6 +269,7 @@ impl Shell {
             out: std::mem::take(&mut state.out),
             items: std::mem::take(&mut state.items_out),
             notes: std::mem::take(&mut state.notes),
+            elsewhere: std::mem::take(&mut state.scratch.elsewhere),
             outbox_bytes: state.items.outbox_bytes() + waiting_bytes,
             waiting_bytes,
             leased: state.frontier.in_flight(),

@@ -219,6 +219,8 @@ impl Sim {
             started_at: self.now,
             stopping: None,
             ended: None,
+            pieces: Vec::new(),
+            header: None,
         }
     }
 
@@ -565,7 +567,7 @@ impl Sim {
             let said: Vec<String> = outcomes.iter().map(|(id, verdict)| format!("{:x} {verdict:?}", id.0)).collect();
             format!("sink {at} says {}", said.join(", "))
         });
-        self.feed(Input::Written { sink, outcomes, mark });
+        self.feed(Input::Written { job: JOB, sink, outcomes, mark });
         self.begin_batch(at);
         Ok(())
     }

@@ -128,6 +128,13 @@ impl Frontier {
         }
     }
 
+    /// Releases nothing more of a job; what is under way is still settled.
+    pub fn hold_job(&mut self, job: JobId) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.held = true;
+        }
+    }
+
     /// Drops a job: its dedup sets, its queues, its leases. URLs without a verdict are abandoned; without `abandon` there must be none.
     pub fn close_job(&mut self, job: JobId, abandon: bool, out: &mut Out) {
         let live = self.live(job);

@@ -169,7 +169,8 @@ impl Frontier {
     }
 
     fn line_wants(&self, line: &Line, now: Tick) -> Want {
-        let Some(spec) = self.jobs.get(line.job).and_then(|job| job.spec.as_ref()) else { return Want::Nothing };
+        let job = self.jobs.get(line.job).filter(|job| !job.held);
+        let Some(spec) = job.and_then(|job| job.spec.as_ref()) else { return Want::Nothing };
         if line.leased >= spec.concurrency_per_domain || line.parking_full {
             return Want::Nothing;
         }

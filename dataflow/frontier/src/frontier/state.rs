@@ -24,6 +24,8 @@ pub(crate) struct Job {
     pub id: JobId,
     /// Known once the job was opened; until then nothing of it is released.
     pub spec: Option<Arc<JobSpec>>,
+    /// Being stopped: nothing more of it is released.
+    pub held: bool,
     pub live: Live,
     /// By slot.
     pub seen: Vec<Seen>,
@@ -36,6 +38,7 @@ impl Job {
         Job {
             id,
             spec: None,
+            held: false,
             live: Live::default(),
             seen: vec![Seen::default(); usize::from(SLOTS)],
             admitted: NumberMap::default(),

@@ -3,7 +3,7 @@
 
 use super::link::{Run, Text, links, runs};
 use super::{MessageError, QueueMessage, is_default};
-use crate::{ContentHash, JobId, LinkBatch, RequestKind, UnixMs};
+use crate::{ContentHash, JobId, LinkBatch, Outcome, RequestKind, UnixMs};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -130,6 +130,9 @@ pub struct TallyMessage {
     /// Received requests by peer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub received: BTreeMap<u32, u64>,
+    /// The job has ended, with this outcome: whoever is told ends its part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Outcome>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use weir_connector::{ServerKind, Sink, SinkError, SinkUrl};
 use weir_driver::{CrawlOptions, CrawlReport, LogLevel, Observer, Profile, Progress, Settings};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
-use weir_model::{Outcome, Reason};
+use weir_model::Outcome;
 use weir_spider::Spider;
 
 /// Crawl with a spider on this machine; the same command goes on where it stopped
@@ -262,44 +262,7 @@ fn code(outcome: Outcome) -> u8 {
 
 /// The counters of a crawl, by the names that the docs list.
 fn stats(report: &CrawlReport) -> Vec<(String, u64)> {
-    let (urls, items) = (&report.figures.urls, &report.figures.items);
-    let mut stats = vec![
-        ("urls/offered".to_owned(), urls.offered),
-        ("urls/admitted".to_owned(), urls.admitted),
-        ("verdict/delivered".to_owned(), urls.delivered),
-        ("verdict/duplicate".to_owned(), urls.duplicate),
-        ("verdict/redirected".to_owned(), urls.redirected),
-        ("verdict/abandoned".to_owned(), urls.abandoned),
-    ];
-    for reason in Reason::ALL {
-        let kind = if reason.is_dead_letter() { "dead_lettered" } else { "rejected" };
-        stats.push((format!("verdict/{kind}/{}", reason.as_str()), urls.rejected(reason)));
-    }
-    stats.push(("requests".to_owned(), urls.requests));
-    stats.push(("requests/robots".to_owned(), urls.robots_requests));
-    for (status, count) in &urls.responses {
-        stats.push((format!("responses/{status}"), *count));
-    }
-    stats.extend([
-        ("responses/wire_bytes".to_owned(), urls.wire_bytes),
-        ("responses/body_bytes".to_owned(), urls.body_bytes),
-        ("retries".to_owned(), urls.retries),
-        ("unfetched".to_owned(), urls.unfetched),
-        ("leases_lost".to_owned(), urls.leases_lost),
-        ("redelivered".to_owned(), report.redelivered),
-        ("items/scraped".to_owned(), items.scraped),
-        ("items/stored".to_owned(), items.stored),
-        ("items/unchanged".to_owned(), items.unchanged),
-        ("items/stale".to_owned(), items.stale),
-        ("items/refused".to_owned(), items.refused),
-    ]);
-    for (counter, (count, _)) in weir_driver::notes(&report.figures) {
-        stats.push((counter.clone(), *count));
-    }
-    // Counters that are nothing say nothing; the headline ones are always there.
-    let always = ["urls/admitted", "verdict/delivered", "requests", "items/scraped"];
-    stats.retain(|(name, count)| *count > 0 || always.contains(&name.as_str()));
-    stats
+    report.figures.named(report.redelivered)
 }
 
 fn stats_json(report: &CrawlReport) -> serde_json::Value {

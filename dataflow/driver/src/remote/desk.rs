@@ -1,0 +1,162 @@
+//! Jobs as a stage has them open: what their header and spider file come to, their sinks, how far their end is.
+
+use super::StageOptions;
+use super::ending::Ending;
+use super::status::JobPart;
+use crate::exchange::Inward;
+use crate::jobs::JobRun;
+use crate::opening::new_run;
+use crate::settings::Settings;
+use crate::sinks::SinkThread;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use weir_connector::{Sink, SinkKind};
+use weir_model::json::{
+    FetchRules, ForwardMessage, JobHeader, JobRef, QueueMessage, ShardMessage, TallyMessage,
+};
+use weir_model::{Outcome, ReceiptId, SinkId, Tick, UnixMs};
+use weir_spider::Spider;
+use weir_stage::SinkMasks;
+
+/// A job that runs here.
+pub(super) struct OpenJob {
+    pub header: JobHeader,
+    pub spider: Arc<Spider>,
+    pub settings: Settings,
+    /// What fetch messages say of it.
+    pub reference: JobRef,
+    /// Sinks that are not open yet.
+    pub unopened: Vec<Box<dyn Sink>>,
+    pub sink_ids: Vec<u8>,
+    pub sinks: Vec<SinkThread>,
+    masks: SinkMasks,
+    pub opened_at: UnixMs,
+    pub ending: Ending,
+    /// The stop is in the journal and nothing more is released.
+    pub is_held: bool,
+    /// The end that another stage told, and its messages: settled when it is durable here, too.
+    pub told_end: Option<Outcome>,
+    pub receipts: Vec<ReceiptId>,
+    /// Stages that are still to be told of the end; none: nobody was told yet.
+    pub untold: Option<BTreeSet<u32>>,
+    pub round: Round,
+    /// What was last written of it.
+    pub part: Option<JobPart>,
+}
+
+/// Asking all stages whether they are at rest.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub number: u64,
+    pub begun_at: Tick,
+    pub is_open: bool,
+    pub answers: BTreeMap<u32, TallyMessage>,
+    /// Counts of a round in which all rested: the next one must find the same.
+    pub agreed: Option<Vec<(u32, u32, u64)>>,
+}
+
+/// A job whose header and spider file were found to be right.
+pub(super) struct Prepared {
+    header: JobHeader,
+    spider: Arc<Spider>,
+    settings: Settings,
+    sinks: Vec<Box<dyn Sink>>,
+    reference: JobRef,
+}
+
+/// Compiles what a header names. The error says what is wrong with it for good.
+pub(super) fn prepare_job(options: &StageOptions, header: JobHeader, text: &str) -> Result<Prepared, String> {
+    let name = header.hash.spider_key();
+    let args: Vec<(String, String)> = header.args.clone().into_iter().collect();
+    let spider = Spider::load(&name, text, &args).map(Arc::new).map_err(|errors| errors.to_string())?;
+    let settings = job_settings(&spider, &header)?;
+    let sinks = (options.sinks)(&spider, &header).map_err(|error| error.to_string())?;
+    let default = Settings::default();
+    let ms = |duration: std::time::Duration| duration.as_millis() as u64;
+    let fetch = FetchRules {
+        user_agent: settings.user_agent.clone(),
+        total_timeout_ms: Some(ms(settings.fetch_timeout.min(options.pace.timeout))),
+        connect_timeout_ms: unless(settings.fetch_connect_timeout, default.fetch_connect_timeout).map(ms),
+        headers_timeout_ms: unless(settings.fetch_headers_timeout, default.fetch_headers_timeout).map(ms),
+        body_bytes_max: unless(settings.fetch_body_bytes_max, default.fetch_body_bytes_max),
+        wire_bytes_max: unless(settings.fetch_wire_bytes_max, default.fetch_wire_bytes_max),
+    };
+    let reference = JobRef { job: header.job, spider: header.hash, args: header.args.clone(), fetch };
+    Ok(Prepared { header, spider, settings, sinks, reference })
+}
+
+fn unless<T: PartialEq>(value: T, default: T) -> Option<T> {
+    (value != default).then_some(value)
+}
+
+/// Settings of a job: default, the spider's own, those that came with it.
+fn job_settings(spider: &Spider, header: &JobHeader) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    settings.order = match spider.order() {
+        weir_spider::Order::Lifo => settings.order,
+        weir_spider::Order::Fifo => crate::settings::Order::Fifo,
+    };
+    settings.depth_max = spider.depth_max().or(settings.depth_max);
+    settings.apply_table(spider.settings(), "").map_err(|error| error.to_string())?;
+    for (name, value) in &header.settings {
+        settings.set(&format!("{name}={value}")).map_err(|error| error.to_string())?;
+    }
+    Ok(settings)
+}
+
+impl Prepared {
+    pub fn sink_names(&self) -> Vec<String> {
+        self.sinks.iter().map(|sink| sink.describe().url).collect()
+    }
+
+    pub fn into_job(self, opened_at: UnixMs) -> OpenJob {
+        OpenJob {
+            header: self.header,
+            spider: self.spider,
+            settings: self.settings,
+            reference: self.reference,
+            unopened: self.sinks,
+            sink_ids: Vec::new(),
+            sinks: Vec::new(),
+            masks: SinkMasks::default(),
+            opened_at,
+            ending: Ending::Running,
+            is_held: false,
+            told_end: None,
+            receipts: Vec::new(),
+            untold: None,
+            round: Round::default(),
+            part: None,
+        }
+    }
+}
+
+impl OpenJob {
+    /// As the engine runs it. The sinks have their numbers, and are not open yet.
+    pub fn run(&mut self, now: Tick) -> JobRun {
+        for (sink, id) in self.unopened.iter().zip(&self.sink_ids) {
+            let appends = sink.describe().kind == SinkKind::Appending;
+            let mask = if appends { &mut self.masks.append } else { &mut self.masks.upsert };
+            *mask |= 1 << id;
+        }
+        JobRun {
+            masks: self.masks,
+            header: Some(self.header.clone()),
+            ..new_run(&self.settings, &self.spider, self.header.job, now)
+        }
+    }
+
+    pub fn ids(&self) -> Vec<SinkId> {
+        self.sink_ids.iter().map(|id| SinkId(*id)).collect()
+    }
+}
+
+/// A message as it came, for the dead letters.
+pub(super) fn message_of(header: &JobHeader, to: u32, inward: Inward) -> String {
+    let header = header.clone();
+    match inward {
+        Inward::Shard { shard, shards, start } => ShardMessage { header, shard, shards, start }.to_json(),
+        Inward::Parcel { from, id, offers } => ForwardMessage { header, from, to, id, offers }.to_json(),
+        Inward::Stop(outcome) => format!("stop job {}: {}", header.job.0, outcome.as_str()),
+    }
+}

@@ -1,0 +1,295 @@
+//! How a job ends in a stage: at rest or stopped, told to the others, its sinks completed, its end durable, then forgotten.
+//!
+//! With several stages the first one asks all of them, in rounds, for what they count (Mattern's four counters): a job is over when
+//! all rest, every shard was admitted, what was handed on was taken in, and a second round finds the same.
+
+use super::stage::StageDriver;
+use super::status::part_key;
+use crate::error::CrawlError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use weir_model::json::{QueueMessage, TallyMessage};
+use weir_model::{JobId, Outcome, ReceiptId, Tick};
+
+/// Between two rounds that found work.
+const ROUND_PAUSE: Duration = Duration::from_millis(500);
+/// A round whose answers have not come by then is begun anew.
+const ROUND_MAX: Duration = Duration::from_secs(30);
+
+/// How far a job's end is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It runs.
+    #[default]
+    Running,
+    /// What its sinks confirmed becomes durable, and the other stages are told.
+    Settling { outcome: Outcome, barrier: u64 },
+    /// Its sinks complete what they wrote.
+    Finishing { outcome: Outcome },
+    /// Its end becomes durable.
+    Closing { outcome: Outcome, barrier: u64 },
+}
+
+impl StageDriver {
+    /// Brings every job's end one step further where it can.
+    pub(super) fn end_jobs(&mut self, now: Tick) {
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            let before = self.jobs[&job].ending;
+            match before {
+                Ending::Running => self.look_for_end(now, job),
+                Ending::Settling { outcome, barrier } => {
+                    let open = self.jobs.get_mut(&job).expect("listed above");
+                    let told = open.untold.as_ref().is_none_or(BTreeSet::is_empty);
+                    if told && self.engine.is_durable(barrier) {
+                        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(outcome, true));
+                        open.ending = Ending::Finishing { outcome };
+                    }
+                }
+                Ending::Finishing { outcome } => self.finish(now, job, outcome),
+                Ending::Closing { outcome, barrier } if self.engine.is_durable(barrier) => self.close(job, outcome),
+                Ending::Closing { .. } => {}
+            }
+        }
+    }
+
+    fn look_for_end(&mut self, now: Tick, job: JobId) {
+        if let Some(outcome) = self.engine.ended(job) {
+            // Its end was in the journal already, not yet in the document: the process died in between.
+            return self.close(job, outcome);
+        }
+        let stopping = self.engine.stopping(job).filter(|outcome| *outcome != Outcome::Shutdown);
+        let open = self.jobs.get_mut(&job).expect("the caller has it");
+        if let Some(outcome) = stopping {
+            if !open.is_held {
+                open.is_held = true;
+                self.engine.stop_for_good(now, job, outcome);
+            }
+            if open.told_end.is_none() {
+                self.tell_others(job, outcome);
+            }
+            if self.engine.is_held(job) {
+                self.settle_end(job, outcome);
+            }
+            return;
+        }
+        let over = match open.told_end {
+            Some(_) => self.engine.rests(job),
+            None if self.slice.of == 1 => {
+                self.engine.rests(job) && self.is_complete(job, &[self.engine.tally(job, 0)]).is_some()
+            }
+            None if self.slice.index == 0 => self.ask_round(now, job),
+            None => false,
+        };
+        if over {
+            if self.jobs[&job].told_end.is_none() {
+                self.tell_others(job, Outcome::Finished);
+            }
+            self.settle_end(job, Outcome::Finished);
+        }
+    }
+
+    fn settle_end(&mut self, job: JobId, outcome: Outcome) {
+        let barrier = self.engine.barrier();
+        self.jobs.get_mut(&job).expect("the caller has it").ending = Ending::Settling { outcome, barrier };
+    }
+
+    /// Tells the other stages that the job has ended, once.
+    fn tell_others(&mut self, job: JobId, outcome: Outcome) {
+        let others: BTreeSet<u32> = (0..self.slice.of).filter(|stage| *stage != self.slice.index).collect();
+        let open = self.jobs.get_mut(&job).expect("the caller has it");
+        if open.untold.is_some() {
+            return;
+        }
+        let body = TallyMessage { ended: Some(outcome), ..self.engine.tally(job, 0) }.to_json();
+        for stage in &others {
+            self.outside.announce(*stage, body.clone(), job);
+        }
+        open.untold = Some(others);
+    }
+
+    /// The sinks have completed what they wrote: the end goes into the journal.
+    fn finish(&mut self, now: Tick, job: JobId, outcome: Outcome) {
+        let open = self.jobs.get_mut(&job).expect("the caller has it");
+        if !open.sinks.iter().all(crate::sinks::SinkThread::has_ended) {
+            return;
+        }
+        for sink in std::mem::take(&mut open.sinks) {
+            if let Err(error) = sink.finish(outcome, true) {
+                self.failure.get_or_insert(error);
+                return;
+            }
+        }
+        self.engine.end_job(now, job, outcome);
+        let barrier = self.engine.barrier();
+        self.jobs.get_mut(&job).expect("it is there").ending = Ending::Closing { outcome, barrier };
+    }
+
+    /// The end is durable: it goes into the document, is told to the world, and the job is forgotten.
+    fn close(&mut self, job: JobId, outcome: Outcome) {
+        self.note_end(job, outcome);
+        if let Err(error) = self.journal.save(&self.document) {
+            self.failure.get_or_insert(error);
+            return;
+        }
+        let part = self.part(job, Some(outcome), None);
+        self.write_part(&part);
+        tracing::info!(job = job.0, spider = part.spider, outcome = outcome.as_str(), "job ended");
+        self.engine.forget(job);
+        if let Some(open) = self.jobs.remove(&job) {
+            for sink in open.sinks {
+                // The end was durable before: whatever it confirmed then is complete.
+                if let Err(error) = sink.finish(Outcome::Shutdown, false) {
+                    tracing::warn!(%error, "a sink of a job that has ended");
+                }
+            }
+            self.outside.settle(open.receipts);
+        }
+    }
+
+    pub(super) fn note_end(&mut self, job: JobId, outcome: Outcome) {
+        let Some(stage) = &mut self.document.stage else { return };
+        if let Some(entry) = stage.jobs.iter_mut().find(|entry| entry.id == job) {
+            entry.outcome = Some(outcome);
+            entry.spider.clear();
+        }
+        // Late messages are told from those of new jobs by this list; they live for 14 days.
+        const JOBS_MAX: usize = 10_000;
+        let ended = stage.jobs.iter().filter(|entry| entry.outcome.is_some()).count();
+        let mut surplus = ended.saturating_sub(JOBS_MAX);
+        stage.jobs.retain(|entry| {
+            let drop = surplus > 0 && entry.outcome.is_some();
+            surplus -= usize::from(drop);
+            !drop
+        });
+    }
+
+    /// A job that no message can open: its outcome is known, and its messages are no news any more.
+    pub(super) fn end_unopened(&mut self, job: JobId, outcome: Outcome) -> Result<(), CrawlError> {
+        if let Some(stage) = &mut self.document.stage
+            && stage.jobs.iter().all(|entry| entry.id != job)
+        {
+            stage.jobs.push(crate::state::StageJob {
+                id: job,
+                header: None,
+                spider: String::new(),
+                sinks: Vec::new(),
+                opened_at: self.clock.now().unix_ms(),
+                outcome: Some(outcome),
+            });
+        }
+        self.journal.save(&self.document)
+    }
+
+    // ---- several stages -------------------------------------------------------------------------------------------
+
+    /// Counts that agree: every shard came somewhere, all rest, and what was handed on was taken in. Gives the counts.
+    fn is_complete(&self, job: JobId, tallies: &[TallyMessage]) -> Option<Vec<(u32, u32, u64)>> {
+        let shards = self.engine.shards(job)?;
+        let taken: BTreeSet<u32> = tallies.iter().flat_map(|tally| tally.shards.iter().copied()).collect();
+        if taken.len() as u64 != u64::from(shards) || !tallies.iter().all(|tally| tally.idle) {
+            return None;
+        }
+        let by_stage: BTreeMap<u32, &TallyMessage> = tallies.iter().map(|tally| (tally.from, tally)).collect();
+        let mut counts = Vec::new();
+        for (from, tally) in &by_stage {
+            for (to, other) in &by_stage {
+                let sent = tally.sent.get(to).copied().unwrap_or_default();
+                if sent != other.received.get(from).copied().unwrap_or_default() {
+                    return None;
+                }
+                counts.push((*from, *to, sent));
+            }
+        }
+        Some(counts)
+    }
+
+    /// Asks, and looks at the answers; true when two rounds agreed.
+    fn ask_round(&mut self, now: Tick, job: JobId) -> bool {
+        if !self.engine.rests(job) {
+            self.jobs.get_mut(&job).expect("the caller has it").round.agreed = None;
+            return false;
+        }
+        let round = &self.jobs[&job].round;
+        let all = round.answers.len() + 1 == self.slice.of as usize;
+        if round.is_open && all {
+            let tallies: Vec<TallyMessage> =
+                round.answers.values().cloned().chain([self.engine.tally(job, round.number)]).collect();
+            let counts = self.is_complete(job, &tallies);
+            let round = &mut self.jobs.get_mut(&job).expect("the caller has it").round;
+            round.is_open = false;
+            if counts.is_some() && counts == round.agreed {
+                return true;
+            }
+            round.agreed = counts;
+            if round.agreed.is_none() {
+                return false;
+            }
+        }
+        let round = &self.jobs[&job].round;
+        let pause = if round.is_open { ROUND_MAX } else { ROUND_PAUSE };
+        if (round.is_open || round.agreed.is_none()) && now.since(round.begun_at) < pause {
+            return false;
+        }
+        // Never a number of an earlier process: its answers may still come.
+        let number = (round.number + 1).max(now.unix_ms().0);
+        let body = self.engine.tally(job, number).to_json();
+        for stage in 1..self.slice.of {
+            self.outside.tell(stage, body.clone(), None);
+        }
+        let round = &mut self.jobs.get_mut(&job).expect("the caller has it").round;
+        (round.number, round.begun_at, round.is_open) = (number, now, true);
+        round.answers.clear();
+        false
+    }
+
+    /// A tally came: a question, an answer, or the news of an end.
+    pub(super) fn take_tally(&mut self, now: Tick, receipt: ReceiptId, tally: TallyMessage) {
+        let job = tally.job;
+        if let Some(outcome) = tally.ended {
+            return self.take_end(now, receipt, job, outcome);
+        }
+        if tally.from == 0 && self.slice.index != 0 {
+            let ended = self.outcome_of(job);
+            let answer = TallyMessage { ended, ..self.engine.tally(job, tally.round) };
+            return self.outside.tell(0, answer.to_json(), Some(receipt));
+        }
+        if let Some(open) = self.jobs.get_mut(&job)
+            && open.round.is_open
+            && open.round.number == tally.round
+        {
+            open.round.answers.insert(tally.from, tally);
+        }
+        self.outside.settle(vec![receipt]);
+    }
+
+    fn take_end(&mut self, now: Tick, receipt: ReceiptId, job: JobId, outcome: Outcome) {
+        let Some(open) = self.jobs.get_mut(&job) else {
+            if self.outcome_of(job).is_none()
+                && let Err(error) = self.end_unopened(job, outcome)
+            {
+                self.failure.get_or_insert(error);
+                return;
+            }
+            return self.outside.settle(vec![receipt]);
+        };
+        open.receipts.push(receipt);
+        if open.told_end.is_none() {
+            open.told_end = Some(outcome);
+            if outcome != Outcome::Finished {
+                open.is_held = true;
+                self.engine.stop_for_good(now, job, outcome);
+            }
+        }
+    }
+
+    /// How a job ended here, as far as the document knows.
+    pub(super) fn outcome_of(&self, job: JobId) -> Option<Outcome> {
+        let stage = self.document.stage.as_ref()?;
+        stage.jobs.iter().rev().find(|entry| entry.id == job)?.outcome
+    }
+
+    pub(super) fn write_part(&self, part: &super::JobPart) {
+        let bytes = serde_json::to_vec_pretty(part).expect("numbers and texts are JSON");
+        self.outside.put(part_key(part.job, part.stage), bytes);
+    }
+}

@@ -1,0 +1,442 @@
+//! The stage's end of the outside: inboxes of its three queues, senders, the artifact store. A thread with the runtime it was given.
+//!
+//! Decides how often to try again and what to read from a message. Knows nothing of jobs. Invariants: what is told to the stage is
+//! read already; a receipt is settled only when the stage says so, or when its message lies among the dead letters; what cannot be
+//! sent now is sent later, and each trouble is told once for each of its texts until something works again.
+
+use super::StageQueues;
+use crate::crawl::ToDriver;
+use crate::error::CrawlError;
+use crate::exchange::Parcel;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Sender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+use weir_model::json::{ControlMessage, FetchEnvelope, QueueMessage, ReportBatch, StageMessage};
+use weir_model::{Clock, ContentHash, JobId, ReceiptId, Report};
+use weir_queue::{
+    ArtifactStore, Backoff, Inbox, InboxConfig, InboxEvent, InboxFigures, MessageQueue, QueueError, QueueErrorClass,
+    send_all,
+};
+
+/// Between attempts to send what could not be sent.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Attempts to send a fetch message or an object: after that its lease, or the next look, brings it again.
+const ATTEMPTS: u32 = 30;
+/// How long the end waits for what is on its way out.
+const END_MAX: Duration = Duration::from_secs(10);
+
+/// What the outside tells a stage.
+#[derive(Debug)]
+pub enum FromOutside {
+    /// Reports of functions.
+    Reports {
+        /// Of their message.
+        receipt: ReceiptId,
+        /// Who released.
+        stage: String,
+        /// The reports.
+        reports: Vec<Report>,
+    },
+    /// A message of the requests queue.
+    Message {
+        /// Of the message.
+        receipt: ReceiptId,
+        /// What it says.
+        message: Box<StageMessage>,
+    },
+    /// A command.
+    Control {
+        /// Of the message.
+        receipt: ReceiptId,
+        /// What it says.
+        message: ControlMessage,
+    },
+    /// A spider file, or why there is none.
+    Spider {
+        /// Its hash.
+        hash: ContentHash,
+        /// Its text.
+        text: Result<String, QueueError>,
+    },
+    /// A parcel lies on its owner's queue.
+    ParcelSent {
+        /// As in the parcel.
+        job: JobId,
+        /// As there.
+        to: u32,
+        /// As there.
+        id: u64,
+    },
+    /// A stage is told of a job's end.
+    Announced {
+        /// Which job.
+        job: JobId,
+        /// Which stage.
+        stage: u32,
+    },
+    /// A message could not be read and is now among the dead letters.
+    Buried {
+        /// The queue it came from.
+        queue: &'static str,
+        /// Why it could not be read.
+        why: String,
+    },
+    /// Something fails for now, and is tried again.
+    Trouble(String),
+}
+
+enum Order {
+    Fetch(Box<FetchEnvelope>),
+    HandOn(Parcel),
+    /// A message for a stage's requests queue; the receipt is settled when it lies there.
+    Tell(u32, String, Option<ReceiptId>),
+    /// The news of a job's end for another stage.
+    Announce(u32, String, JobId),
+    Settle(Vec<ReceiptId>),
+    Bury { receipt: ReceiptId, queue: &'static str, body: String, why: String },
+    Spider(ContentHash),
+    Put(String, Vec<u8>),
+    End(std::sync::mpsc::SyncSender<()>),
+}
+
+/// The stage's end.
+pub(super) struct Outside {
+    orders: UnboundedSender<Order>,
+    thread: Option<JoinHandle<()>>,
+    figures: Arc<Mutex<BTreeMap<&'static str, InboxFigures>>>,
+}
+
+impl Outside {
+    pub fn start(
+        queues: StageQueues,
+        clock: Arc<dyn Clock>,
+        runtime: tokio::runtime::Runtime,
+        driver: Sender<ToDriver>,
+    ) -> Result<Outside, CrawlError> {
+        let (orders, mut inbox) = unbounded_channel();
+        let figures = Arc::new(Mutex::new(BTreeMap::new()));
+        let book = Arc::clone(&figures);
+        let again = orders.clone();
+        let thread = std::thread::Builder::new()
+            .name("outside".into())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    let mut desk = Desk::start(queues, &clock, driver, again);
+                    while let Some(order) = inbox.recv().await {
+                        if let Order::End(done) = order {
+                            desk.end().await;
+                            // The stage may have given up waiting.
+                            let _ = done.send(());
+                            return;
+                        }
+                        desk.obey(order);
+                        *book.lock().unwrap_or_else(PoisonError::into_inner) = desk.figures();
+                    }
+                });
+            })
+            .map_err(|error| CrawlError::System { what: "the thread of the queues", error })?;
+        Ok(Outside { orders, thread: Some(thread), figures })
+    }
+
+    fn order(&self, order: Order) {
+        // A dead thread has panicked and said so; its messages come again.
+        let _ = self.orders.send(order);
+    }
+
+    pub fn fetch(&self, envelope: FetchEnvelope) {
+        self.order(Order::Fetch(Box::new(envelope)));
+    }
+
+    pub fn hand_on(&self, parcel: Parcel) {
+        self.order(Order::HandOn(parcel));
+    }
+
+    pub fn tell(&self, stage: u32, body: String, receipt: Option<ReceiptId>) {
+        self.order(Order::Tell(stage, body, receipt));
+    }
+
+    pub fn settle(&self, receipts: Vec<ReceiptId>) {
+        self.order(Order::Settle(receipts));
+    }
+
+    pub fn bury(&self, receipt: ReceiptId, queue: &'static str, body: String, why: String) {
+        self.order(Order::Bury { receipt, queue, body, why });
+    }
+
+    pub fn load_spider(&self, hash: ContentHash) {
+        self.order(Order::Spider(hash));
+    }
+
+    /// Writes an object; of several for one key the newest wins.
+    pub fn put(&self, key: String, bytes: Vec<u8>) {
+        self.order(Order::Put(key, bytes));
+    }
+
+    /// Counters of the inboxes, as of the last order.
+    pub fn figures(&self) -> BTreeMap<&'static str, InboxFigures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells a stage that a job has ended; answered by `Announced`.
+    pub fn announce(&self, stage: u32, body: String, job: JobId) {
+        self.order(Order::Announce(stage, body, job));
+    }
+
+    /// Settles what was told, gives the other messages back, sends what is on its way.
+    pub fn end(mut self) {
+        let (done, ended) = sync_channel(1);
+        self.order(Order::End(done));
+        // A thread that has panicked is noticed by its channel.
+        let _ = ended.recv_timeout(END_MAX * 2);
+        if let Some(thread) = self.thread.take()
+            && thread.is_finished()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Objects to be written: one write of a key at a time, the newest.
+#[derive(Default)]
+struct Objects {
+    waiting: Mutex<BTreeMap<String, Vec<u8>>>,
+    more: Notify,
+    idle: Notify,
+}
+
+struct Desk {
+    queues: Arc<StageQueues>,
+    inboxes: Vec<(&'static str, Inbox)>,
+    driver: Sender<ToDriver>,
+    orders: UnboundedSender<Order>,
+    objects: Arc<Objects>,
+    tasks: JoinSet<()>,
+}
+
+fn tell(driver: &Sender<ToDriver>, event: FromOutside) {
+    // A stage that has ended needs nothing any more.
+    let _ = driver.send(ToDriver::Remote(Box::new(event)));
+}
+
+impl Desk {
+    fn start(
+        queues: StageQueues,
+        clock: &Arc<dyn Clock>,
+        driver: Sender<ToDriver>,
+        orders: UnboundedSender<Order>,
+    ) -> Desk {
+        let queues = Arc::new(queues);
+        let receipts = Arc::new(AtomicU64::new(1));
+        let mut inboxes = Vec::with_capacity(3);
+        let kinds: [(&'static str, &Arc<dyn MessageQueue>, usize); 3] =
+            [("requests", &queues.requests, 1), ("reports", &queues.reports, 2), ("control", &queues.control, 1)];
+        for (kind, queue, pollers) in kinds {
+            let config = InboxConfig { pollers, receipts: Arc::clone(&receipts), ..InboxConfig::default() };
+            let (driver, orders) = (driver.clone(), orders.clone());
+            let name = queue.name().to_owned();
+            let inbox = Inbox::start(Arc::clone(queue), Arc::clone(clock), config, move |event| {
+                receive(kind, &name, event, &driver, &orders);
+            });
+            inboxes.push((kind, inbox));
+        }
+        let objects = Arc::new(Objects::default());
+        tokio::spawn(write_objects(Arc::clone(&objects), Arc::clone(&queues.artifacts), driver.clone()));
+        Desk { queues, inboxes, driver, orders, objects, tasks: JoinSet::new() }
+    }
+
+    fn figures(&self) -> BTreeMap<&'static str, InboxFigures> {
+        self.inboxes.iter().map(|(kind, inbox)| (*kind, inbox.figures())).collect()
+    }
+
+    fn obey(&mut self, order: Order) {
+        while self.tasks.try_join_next().is_some() {}
+        let (queues, driver) = (Arc::clone(&self.queues), self.driver.clone());
+        match order {
+            Order::Fetch(envelope) => {
+                self.tasks.spawn(async move {
+                    let body = envelope.to_json();
+                    // What is lost here comes back by its lease.
+                    send(&*queues.fetch, body, ATTEMPTS, &driver).await;
+                });
+            }
+            Order::HandOn(Parcel { job, to, id, body }) => {
+                self.tasks.spawn(async move {
+                    let Some(peer) = queues.peers.get(to as usize) else { return };
+                    if send(&**peer, body, u32::MAX, &driver).await {
+                        tell(&driver, FromOutside::ParcelSent { job, to, id });
+                    }
+                });
+            }
+            Order::Tell(to, body, receipt) => {
+                let orders = self.orders.clone();
+                self.tasks.spawn(async move {
+                    let Some(peer) = queues.peers.get(to as usize) else { return };
+                    if send(&**peer, body, ATTEMPTS, &driver).await
+                        && let Some(receipt) = receipt
+                    {
+                        let _ = orders.send(Order::Settle(vec![receipt]));
+                    }
+                });
+            }
+            Order::Announce(stage, body, job) => {
+                self.tasks.spawn(async move {
+                    let Some(peer) = queues.peers.get(stage as usize) else { return };
+                    if send(&**peer, body, u32::MAX, &driver).await {
+                        tell(&driver, FromOutside::Announced { job, stage });
+                    }
+                });
+            }
+            Order::Settle(receipts) => self.inboxes.iter().for_each(|(_, inbox)| inbox.settle(&receipts)),
+            Order::Bury { receipt, queue, body, why } => {
+                let orders = self.orders.clone();
+                self.tasks.spawn(async move {
+                    let letter = dead_letter(queue, &why, &body);
+                    if send(&*queues.dead_letters, letter, ATTEMPTS, &driver).await {
+                        let _ = orders.send(Order::Settle(vec![receipt]));
+                        tell(&driver, FromOutside::Buried { queue, why });
+                    }
+                });
+            }
+            Order::Spider(hash) => {
+                self.tasks.spawn(async move {
+                    let text = spider(&*queues.artifacts, hash).await;
+                    tell(&driver, FromOutside::Spider { hash, text });
+                });
+            }
+            Order::Put(key, bytes) => {
+                self.objects.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bytes);
+                self.objects.more.notify_one();
+            }
+            Order::End(_) => {}
+        }
+    }
+
+    async fn end(self) {
+        let Desk { inboxes, mut tasks, objects, .. } = self;
+        let out = async {
+            while tasks.join_next().await.is_some() {}
+            loop {
+                let idle = objects.idle.notified();
+                if objects.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        // What could not be sent by then is in the journal, or comes back by its lease.
+        let _ = tokio::time::timeout(END_MAX, out).await;
+        for (_, inbox) in inboxes {
+            // A queue that does not answer gives its messages back by itself.
+            let _ = tokio::time::timeout(END_MAX, inbox.end()).await;
+        }
+    }
+}
+
+/// Reads a message and hands it to the stage; what cannot be read goes to the dead letters.
+fn receive(
+    kind: &'static str,
+    queue: &str,
+    event: InboxEvent,
+    driver: &Sender<ToDriver>,
+    orders: &UnboundedSender<Order>,
+) {
+    let arrival = match event {
+        InboxEvent::Arrived(arrival) => arrival,
+        InboxEvent::Trouble(error) => return tell(driver, FromOutside::Trouble(format!("{queue}: {error}"))),
+    };
+    let receipt = arrival.receipt;
+    let (body, why) = match arrival.body {
+        Err(error) => (String::new(), error.to_string()),
+        Ok(body) => match read(kind, receipt, &body) {
+            Ok(event) => return tell(driver, event),
+            Err(why) => (body, why),
+        },
+    };
+    let _ = orders.send(Order::Bury { receipt, queue: kind, body, why });
+}
+
+fn read(kind: &'static str, receipt: ReceiptId, body: &str) -> Result<FromOutside, String> {
+    let told = |error: weir_model::json::MessageError| error.to_string();
+    Ok(match kind {
+        "requests" => {
+            FromOutside::Message { receipt, message: Box::new(StageMessage::from_json(body).map_err(told)?) }
+        }
+        "reports" => {
+            let ReportBatch { stage, reports } = ReportBatch::from_json(body).map_err(told)?;
+            FromOutside::Reports { receipt, stage, reports }
+        }
+        _ => FromOutside::Control { receipt, message: ControlMessage::from_json(body).map_err(told)? },
+    })
+}
+
+/// A message nobody could use, with where it came from and why: read by people.
+fn dead_letter(queue: &str, why: &str, body: &str) -> String {
+    serde_json::json!({ "v": 1, "kind": "dead_letter", "queue": queue, "why": why, "body": body }).to_string()
+}
+
+/// Sends until it is sent; false when it was given up.
+async fn send(queue: &dyn MessageQueue, body: String, attempts: u32, driver: &Sender<ToDriver>) -> bool {
+    let mut told = None;
+    for _ in 0..attempts {
+        let outcome = send_all(queue, vec![body.clone()], Backoff::default()).await.pop();
+        let Some(Err(error)) = outcome else { return true };
+        if told.as_ref() != Some(&error.message) {
+            tell(driver, FromOutside::Trouble(format!("{}: {error}", queue.name())));
+            told = Some(error.message);
+        }
+        if error.class == QueueErrorClass::TooLarge {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    false
+}
+
+async fn spider(artifacts: &dyn ArtifactStore, hash: ContentHash) -> Result<String, QueueError> {
+    let key = hash.spider_key();
+    let bytes = artifacts.get(&key).await?;
+    let wrong = |what: &str| QueueError::new(QueueErrorClass::NotFound, format!("{key} in {}: {what}", artifacts.name()));
+    if ContentHash::of(&bytes) != hash {
+        return Err(wrong("holds other bytes than its name says; upload it again by weir enqueue"));
+    }
+    String::from_utf8(bytes).map_err(|_| wrong("is not text"))
+}
+
+async fn write_objects(objects: Arc<Objects>, artifacts: Arc<dyn ArtifactStore>, driver: Sender<ToDriver>) {
+    let mut told = None;
+    loop {
+        let more = objects.more.notified();
+        let next = {
+            let waiting = objects.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.iter().next().map(|(key, bytes)| (key.clone(), bytes.clone()))
+        };
+        let Some((key, bytes)) = next else {
+            objects.idle.notify_waiters();
+            more.await;
+            continue;
+        };
+        match artifacts.put(&key, bytes.clone()).await {
+            Ok(()) => {
+                told = None;
+                let mut waiting = objects.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                // Unless a newer one has come meanwhile.
+                if waiting.get(&key) == Some(&bytes) {
+                    waiting.remove(&key);
+                }
+            }
+            Err(error) => {
+                if told.as_ref() != Some(&error.message) {
+                    tell(&driver, FromOutside::Trouble(format!("{}: {error}", artifacts.name())));
+                    told = Some(error.message);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! How a stage tells the world: its status and its parts of jobs as objects, metrics for Prometheus, a heartbeat for CloudWatch.
+
+use super::JobPart;
+use super::stage::StageDriver;
+use super::status::{StageStatus, status_key};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+use weir_model::{JobId, Outcome, Tick, UnixMs};
+
+/// Parts of jobs and the status while jobs run: what `--wait` sees. A write costs.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// The status while nothing runs.
+const TELL_IDLE_EVERY: Duration = Duration::from_secs(60);
+/// A beat a minute, which is the alarm's period.
+const BEAT_EVERY: Duration = Duration::from_secs(60);
+
+/// When what was told last.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    status_at: Tick,
+    metrics_at: Tick,
+    beat_at: Tick,
+    jobs: usize,
+}
+
+impl StageDriver {
+    pub(super) fn tell(&mut self, now: Tick) {
+        if now.since(self.told.metrics_at) >= Duration::from_secs(1) {
+            self.told.metrics_at = now;
+            self.health.tell(self.metrics(now));
+        }
+        if now.since(self.told.beat_at) >= BEAT_EVERY {
+            self.told.beat_at = now;
+            let beat = self.beat(now);
+            (self.options.heartbeat)(&beat);
+        }
+        let every = if self.jobs.is_empty() { TELL_IDLE_EVERY } else { TELL_EVERY };
+        if now.since(self.told.status_at) < every && self.told.jobs == self.jobs.len() {
+            return;
+        }
+        (self.told.status_at, self.told.jobs) = (now, self.jobs.len());
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            let part = self.part(job, None, None);
+            let news = |old: &JobPart| JobPart { at: part.at, ..old.clone() } != part;
+            if self.jobs[&job].part.as_ref().is_none_or(news) {
+                self.write_part(&part);
+                self.jobs.get_mut(&job).expect("listed above").part = Some(part);
+            }
+        }
+        let status = self.status(now);
+        let bytes = serde_json::to_vec_pretty(&status).expect("numbers and texts are JSON");
+        self.outside.put(status_key(self.slice.index), bytes);
+    }
+
+    /// What this stage says of a job.
+    pub(super) fn part(&self, job: JobId, outcome: Option<Outcome>, failure: Option<String>) -> JobPart {
+        let (figures, live) = (self.engine.figures(job), self.engine.live(job));
+        let open = self.jobs.get(&job);
+        let now = self.clock.now().unix_ms();
+        let tally = self.engine.tally(job, 0);
+        JobPart {
+            job,
+            stage: self.slice.index,
+            spider: open.map(|open| open.header.spider.clone()).unwrap_or_default(),
+            opened_at: open.map_or(now, |open| open.opened_at),
+            at: now,
+            outcome,
+            failure,
+            shards_taken: tally.shards.len() as u32,
+            queued: live.urls.queued + live.urls.delayed + live.urls.parked,
+            in_flight: live.urls.leased,
+            pending: live.pages,
+            stats: figures.named(0).into_iter().collect(),
+            notes: figures.notes.into_iter().map(|(name, (_, example))| (name, example)).collect(),
+        }
+    }
+
+    fn status(&self, now: Tick) -> StageStatus {
+        StageStatus {
+            stack: self.options.stack.clone(),
+            stage: self.slice.index,
+            of: self.slice.of,
+            state: self.document.state.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: now.unix_ms(),
+            started_at: self.started_at.unix_ms(),
+            figures: self.figures_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            jobs: self.jobs.keys().copied().collect(),
+            obeyed: self.obeyed.iter().cloned().collect(),
+        }
+    }
+
+    fn figures_by_name(&self) -> BTreeMap<&'static str, u64> {
+        let (mut queued, mut pages, mut items) = (0, 0, 0);
+        for job in self.jobs.keys() {
+            let (live, figures) = (self.engine.live(*job), self.engine.figures(*job));
+            queued += live.urls.queued + live.urls.delayed + live.urls.parked;
+            pages += figures.urls.responses.iter().map(|(_, count)| count).sum::<u64>();
+            items += figures.items.scraped;
+        }
+        let mut figures = BTreeMap::from([
+            ("jobs", self.jobs.len() as u64),
+            ("urls_queued", queued),
+            ("requests_in_flight", self.engine.in_flight() as u64),
+            ("outbox_bytes", self.engine.outbox_bytes() as u64),
+            ("pages", pages),
+            ("items", items),
+            ("reports_redelivered", self.engine.redelivered()),
+            ("reports_strange", self.counts.strange),
+            ("messages_late", self.counts.late),
+            ("messages_buried", self.counts.buried),
+            ("messages_dispatched", self.counts.dispatched),
+            ("parcels_handed_on", self.counts.parcels),
+        ]);
+        for (kind, inbox) in self.outside.figures() {
+            let (received, unsettled) = match kind {
+                "requests" => ("requests_received", "requests_unsettled"),
+                "reports" => ("reports_received", "reports_unsettled"),
+                _ => ("control_received", "control_unsettled"),
+            };
+            figures.insert(received, inbox.received);
+            figures.insert(unsettled, inbox.unsettled as u64);
+        }
+        figures
+    }
+
+    fn metrics(&self, now: Tick) -> String {
+        let label = format!("{{stack=\"{}\",stage=\"{}\"}}", self.options.stack, self.slice.index);
+        let mut text = String::new();
+        let uptime = now.since(self.started_at).as_secs();
+        for (name, value) in self.figures_by_name().into_iter().chain([("uptime_seconds", uptime)]) {
+            let kind = if is_counter(name) { "counter" } else { "gauge" };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "# TYPE weir_{name} {kind}\nweir_{name}{label} {value}");
+        }
+        text
+    }
+
+    /// One document in CloudWatch's embedded format: namespace `weir`, dimensions `Stack` and `Stage`.
+    fn beat(&self, now: Tick) -> String {
+        let figures = self.figures_by_name();
+        let shown = [
+            ("Heartbeat", 1),
+            ("QueuedUrls", figures["urls_queued"]),
+            ("RequestsInFlight", figures["requests_in_flight"]),
+            ("OutboxBytes", figures["outbox_bytes"]),
+        ];
+        let metrics: Vec<_> = shown.iter().map(|(name, _)| serde_json::json!({ "Name": name })).collect();
+        let UnixMs(at) = now.unix_ms();
+        let mut document = serde_json::json!({
+            "_aws": { "Timestamp": at, "CloudWatchMetrics": [
+                { "Namespace": "weir", "Dimensions": [["Stack", "Stage"]], "Metrics": metrics }
+            ] },
+            "Stack": self.options.stack,
+            "Stage": self.slice.index.to_string(),
+        });
+        for (name, value) in shown {
+            document[name] = value.into();
+        }
+        document.to_string()
+    }
+}
+
+fn is_counter(name: &str) -> bool {
+    ["_received", "_redelivered", "_strange", "_late", "_buried", "_dispatched", "_handed_on"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
