@@ -110,11 +110,7 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
         let mask = if appends { &mut masks.append } else { &mut masks.upsert };
         *mask |= 1 << id.0;
     }
-    JobRun {
-        masks,
-        start_count: spider.start_urls().len(),
-        ..new_run(settings, spider, chosen.job, now)
-    }
+    JobRun { masks, start_count: spider.start_urls().len(), ..new_run(settings, spider, chosen.job, now) }
 }
 
 /// A job without sinks and start URLs.

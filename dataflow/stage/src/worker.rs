@@ -16,8 +16,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use timely::worker::Worker;
 use weir_frontier::{
-    Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out, RobotsAnswer,
-    Scratch,
+    Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out,
+    RobotsAnswer, Scratch,
 };
 use weir_model::wire::{Reader, WireError, put_bytes};
 use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};

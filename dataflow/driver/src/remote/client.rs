@@ -165,12 +165,8 @@ impl Client {
         let keys = self.artifacts.list("jobs/", JOBS_MAX).await?;
         let mut job = JobId(keys.iter().filter_map(|key| number_of(key)).max().unwrap_or(0) + 1);
         for _ in 0..ATTEMPTS {
-            let document = JobDocument {
-                header: JobHeader { job, ..header.clone() },
-                shards,
-                start_urls,
-                stages: self.stages(),
-            };
+            let document =
+                JobDocument { header: JobHeader { job, ..header.clone() }, shards, start_urls, stages: self.stages() };
             let bytes = serde_json::to_vec_pretty(&document).expect("numbers and texts are JSON");
             match self.artifacts.put_new(&job_key(job), bytes).await {
                 Ok(()) => return Ok(job),
@@ -209,9 +205,11 @@ impl Client {
         let key = job_key(job);
         match self.artifacts.get(&key).await {
             Ok(bytes) => read(&key, &bytes),
-            Err(error) if error.class == QueueErrorClass::NotFound => {
-                Err(ClientError::Nothing(format!("there is no job {} in {}; weir jobs lists them", job.0, self.artifacts.name())))
-            }
+            Err(error) if error.class == QueueErrorClass::NotFound => Err(ClientError::Nothing(format!(
+                "there is no job {} in {}; weir jobs lists them",
+                job.0,
+                self.artifacts.name()
+            ))),
             Err(error) => Err(error.into()),
         }
     }

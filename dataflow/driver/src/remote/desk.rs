@@ -11,9 +11,7 @@ use crate::sinks::SinkThread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_connector::{Sink, SinkKind};
-use weir_model::json::{
-    FetchRules, ForwardMessage, JobHeader, JobRef, QueueMessage, ShardMessage, TallyMessage,
-};
+use weir_model::json::{FetchRules, ForwardMessage, JobHeader, JobRef, QueueMessage, ShardMessage, TallyMessage};
 use weir_model::{Outcome, ReceiptId, SinkId, Tick, UnixMs};
 use weir_spider::Spider;
 use weir_stage::SinkMasks;

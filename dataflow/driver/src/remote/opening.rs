@@ -22,7 +22,9 @@ pub(super) fn claim(document: &mut Document, stack: &str, slice: Slice) -> Resul
     let refuse = |what: String| Err(CrawlError::Usage(what));
     let Some(stage) = &document.stage else {
         if !document.jobs.is_empty() {
-            return refuse("this state belongs to weir crawl; a stage needs one of its own: name another --state".into());
+            return refuse(
+                "this state belongs to weir crawl; a stage needs one of its own: name another --state".into(),
+            );
         }
         let (index, of) = (slice.index, slice.of);
         document.stage = Some(StageDocument { stack: stack.to_owned(), index, of, jobs: Vec::new() });

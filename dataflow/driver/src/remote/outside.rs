@@ -99,7 +99,12 @@ enum Order {
     /// The news of a job's end for another stage.
     Announce(u32, String, JobId),
     Settle(Vec<ReceiptId>),
-    Bury { receipt: ReceiptId, queue: &'static str, body: String, why: String },
+    Bury {
+        receipt: ReceiptId,
+        queue: &'static str,
+        body: String,
+        why: String,
+    },
     Spider(ContentHash),
     Put(String, Vec<u8>),
     End(std::sync::mpsc::SyncSender<()>),
@@ -364,9 +369,7 @@ fn receive(
 fn read(kind: &'static str, receipt: ReceiptId, body: &str) -> Result<FromOutside, String> {
     let told = |error: weir_model::json::MessageError| error.to_string();
     Ok(match kind {
-        "requests" => {
-            FromOutside::Message { receipt, message: Box::new(StageMessage::from_json(body).map_err(told)?) }
-        }
+        "requests" => FromOutside::Message { receipt, message: Box::new(StageMessage::from_json(body).map_err(told)?) },
         "reports" => {
             let ReportBatch { stage, reports } = ReportBatch::from_json(body).map_err(told)?;
             FromOutside::Reports { receipt, stage, reports }
@@ -401,7 +404,8 @@ async fn send(queue: &dyn MessageQueue, body: String, attempts: u32, driver: &Se
 async fn spider(artifacts: &dyn ArtifactStore, hash: ContentHash) -> Result<String, QueueError> {
     let key = hash.spider_key();
     let bytes = artifacts.get(&key).await?;
-    let wrong = |what: &str| QueueError::new(QueueErrorClass::NotFound, format!("{key} in {}: {what}", artifacts.name()));
+    let wrong =
+        |what: &str| QueueError::new(QueueErrorClass::NotFound, format!("{key} in {}: {what}", artifacts.name()));
     if ContentHash::of(&bytes) != hash {
         return Err(wrong("holds other bytes than its name says; upload it again by weir enqueue"));
     }

@@ -318,7 +318,8 @@ impl StageDriver {
     }
 
     fn take_spider(&mut self, now: Tick, hash: ContentHash, text: Result<String, QueueError>) {
-        let wanted = self.waiting.iter().filter(|(_, waiting)| waiting.header.hash == hash && waiting.again_at.is_none());
+        let wanted =
+            self.waiting.iter().filter(|(_, waiting)| waiting.header.hash == hash && waiting.again_at.is_none());
         for job in wanted.map(|(job, _)| *job).collect::<Vec<_>>() {
             let opened = match &text {
                 Ok(text) => self.open_job(now, job, text),
@@ -435,7 +436,8 @@ impl StageDriver {
                 self.outside.settle(vec![receipt]);
             }
             other => {
-                let why = format!("this weir obeys cancel and status; deploy its law with --policy instead of {other:?}");
+                let why =
+                    format!("this weir obeys cancel and status; deploy its law with --policy instead of {other:?}");
                 let body = weir_model::json::QueueMessage::to_json(&ControlMessage { id: id.clone(), command: other });
                 self.outside.bury(receipt, "control", body, why);
             }
@@ -555,10 +557,7 @@ impl StageDriver {
             actions.extend(self.engine.flush(now));
             // Nothing new is begun at the end; parcels are in the journal.
             actions.retain(|action| {
-                !matches!(
-                    action,
-                    Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::HandOn(_)
-                )
+                !matches!(action, Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::HandOn(_))
             });
             self.perform(actions);
             if !self.engine.is_quiet() && !self.receive(LOOK_EVERY) {

@@ -1,0 +1,133 @@
+//! Deployments in one process: real stages, the real function's handler, queues and artifacts in memory, the practice site.
+
+mod stack;
+
+use stack::Stack;
+use std::collections::BTreeMap;
+use weir_driver::remote::client::NewJob;
+use weir_model::json::{JobHeader, QueueMessage, ShardMessage, ShardStart};
+use weir_model::{ContentHash, JobId, Outcome, UnixMs};
+
+fn shard(job: u64, hash: ContentHash) -> ShardMessage {
+    let header = JobHeader {
+        job: JobId(job),
+        spider: "properties".into(),
+        hash,
+        args: BTreeMap::new(),
+        settings: BTreeMap::new(),
+        opened_at: UnixMs(1),
+    };
+    ShardMessage { header, shard: 0, shards: 1, start: ShardStart::Range(0..1) }
+}
+
+#[test]
+fn a_job_cut_into_shards_arrives_whole_and_its_queues_are_empty() {
+    let mut stack = Stack::new(1, 20);
+    stack.start(0);
+    stack.start_function();
+    let opened = stack.enqueue(&stack.new_job(5));
+    assert_eq!((opened.job, opened.shards, opened.start_urls), (JobId(1), 5, 20));
+    let view = stack.wait(opened.job);
+    assert_eq!(view.outcome(), Some(Outcome::Finished));
+    stack.judge();
+    let stats = view.stats();
+    assert_eq!((stats["urls/admitted"], stats["verdict/delivered"]), (620, 620), "{stats:?}");
+    assert_eq!(stats["items/scraped"], 600);
+    stack.stop(0);
+    stack.assert_settled();
+    assert_eq!(stack.requests(), 621, "each page once, and robots.txt");
+}
+
+#[test]
+fn several_stages_own_their_domains_and_end_a_job_together() {
+    let mut stack = Stack::new(3, 4);
+    (0..3).for_each(|stage| stack.start(stage));
+    stack.start_function();
+    // One page of a list at each of eight domains leads to the listings of another one.
+    let job = stack.enqueue(&stack.new_job_over_domains(8));
+    let view = stack.wait(job.job);
+    assert_eq!(view.outcome(), Some(Outcome::Finished), "{view:#?}");
+    let parts: Vec<u64> = view.parts.iter().map(|part| part.stats["urls/admitted"]).collect();
+    assert!(parts.iter().filter(|count| **count > 0).count() > 1, "several stages had work: {parts:?}");
+    assert_eq!(view.stats()["verdict/delivered"], 8 * 2, "{:#?}", view.stats());
+    (0..3).for_each(|stage| stack.stop(stage));
+    stack.assert_settled();
+}
+
+#[test]
+fn what_nobody_can_use_lies_among_the_dead_letters_with_its_reason_and_the_rest_goes_on() {
+    let mut stack = Stack::new(1, 1);
+    stack.start(0);
+    stack.start_function();
+    let good = stack.enqueue(&stack.new_job(1));
+    let unknown = shard(77, ContentHash(1)).to_json();
+    let older = unknown.replacen("{\"v\":1", "{\"v\":9", 1);
+    stack.send("requests-0", &["no JSON", &older, &unknown]);
+    stack.send("reports-0", &["[]"]);
+    stack.send("control-0", &["{\"v\":1,\"kind\":\"reports\",\"stage\":\"x\",\"reports\":[]}"]);
+    assert_eq!(stack.wait(good.job).outcome(), Some(Outcome::Finished));
+    let letters = stack.dead_letters(5);
+    for told in ["expected ident", "message of version 9", "is not in memory", "it is no object", "wrong queue"] {
+        assert!(letters.iter().any(|letter| letter.contains(told)), "{told:?} in {letters:#?}");
+    }
+    assert_eq!(letters.iter().filter(|letter| letter.contains("no JSON")).count(), 1, "the message itself is there");
+    stack.stop(0);
+    stack.assert_settled();
+}
+
+#[test]
+fn a_cancelled_job_ends_and_its_late_messages_change_nothing() {
+    let mut stack = Stack::new(1, 20);
+    stack.start(0);
+    // Nobody fetches: everything is under way when the job is cancelled.
+    let opened = stack.enqueue(&stack.new_job(2));
+    stack.until_received("fetch");
+    stack.cancel(opened.job);
+    let view = stack.wait(opened.job);
+    assert_eq!(view.outcome(), Some(Outcome::Cancelled));
+    assert_eq!(view.stats()["verdict/abandoned"], 20, "{:?}", view.stats());
+    stack.start_function();
+    let text = stack.spider_text();
+    let mut late = shard(1, ContentHash::of(text.as_bytes()));
+    late.shards = 2;
+    stack.send("requests-0", &[&late.to_json()]);
+    stack.until_empty("requests-0");
+    stack.stop(0);
+    stack.assert_settled();
+}
+
+#[test]
+fn a_stage_that_dies_goes_on_with_its_jobs_and_nothing_is_lost_or_doubled() {
+    let mut stack = Stack::new(1, 30);
+    stack.duplicates = true;
+    stack.start(0);
+    stack.start_function();
+    let opened = stack.enqueue(&stack.new_job(6));
+    for pages in [100, 300, 600] {
+        stack.until_requests(pages);
+        stack.stop(0);
+        stack.start(0);
+    }
+    let view = stack.wait(opened.job);
+    assert_eq!(view.outcome(), Some(Outcome::Finished));
+    stack.judge();
+    assert_eq!(view.stats()["verdict/delivered"], 930, "{:#?}", view.stats());
+    stack.stop(0);
+    stack.assert_settled();
+}
+
+#[test]
+fn the_same_spider_enqueued_twice_is_two_jobs_and_one_file() {
+    let mut stack = Stack::new(1, 1);
+    stack.start(0);
+    stack.start_function();
+    let job: NewJob<'_> = stack.new_job(1);
+    let (one, two) = (stack.enqueue(&job), stack.enqueue(&job));
+    assert_eq!((one.job, two.job), (JobId(1), JobId(2)));
+    for job in [one.job, two.job] {
+        assert_eq!(stack.wait(job).outcome(), Some(Outcome::Finished));
+    }
+    stack.judge();
+    stack.stop(0);
+    stack.assert_settled();
+}

@@ -1,0 +1,403 @@
+//! A deployment in this process: queues and artifacts in memory, stages and functions on threads, a site to crawl.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark};
+use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
+use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
+use weir_driver::{Settings, SystemClock};
+use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
+use weir_frontier::Slice;
+use weir_frontier::config::NoLaw;
+use weir_model::{Clock, Item, ItemId, JobId, Outcome, UnixMs, Value};
+use weir_queue::{ArtifactStore, BoxFuture, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
+use weir_site::{Site, SiteHandle, SiteOptions};
+use weir_spider::Spider;
+
+type Rows = Arc<Mutex<BTreeMap<ItemId, (u64, Arc<Item>)>>>;
+
+pub struct Stack {
+    stages: u32,
+    pages: usize,
+    queues: BTreeMap<String, Arc<MemoryQueue>>,
+    artifacts: Arc<MemoryArtifacts>,
+    clock: Arc<dyn Clock>,
+    site: SiteHandle,
+    folder: tempfile::TempDir,
+    rows: Rows,
+    running: BTreeMap<u32, (Arc<AtomicBool>, JoinHandle<()>)>,
+    functions: Vec<(Arc<AtomicBool>, JoinHandle<()>)>,
+    /// Every fetch message is handed to the function twice.
+    pub duplicates: bool,
+    spider: &'static Spider,
+    text: &'static str,
+}
+
+/// Tests are short: what they compile may stay.
+fn kept(text: String, args: &[(String, String)]) -> (&'static Spider, &'static str) {
+    let spider = Spider::load("test.toml", &text, args).expect("the spider compiles");
+    (Box::leak(Box::new(spider)), Box::leak(text.into_boxed_str()))
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::start())
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Waits with a bound for what another thread brings about.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let clock = SystemClock::start();
+    let began = clock.now();
+    while !holds() {
+        assert!(clock.now().since(began) < Duration::from_secs(60), "waited too long for {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+impl Stack {
+    pub fn new(stages: u32, pages: usize) -> Stack {
+        let clock = clock();
+        let mut names = vec!["fetch".to_owned()];
+        for stage in 0..stages {
+            names.extend(["requests", "reports", "control", "dead"].map(|kind| format!("{kind}-{stage}")));
+        }
+        let queue = |name: String| {
+            (name.clone(), Arc::new(MemoryQueue::new(&name, Arc::clone(&clock), Duration::from_secs(60))))
+        };
+        let queues = names.into_iter().map(queue).collect();
+        let site = Site::spawn(SiteOptions { pages, port: 0, ..SiteOptions::default() }).expect("the site starts");
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/properties.toml"));
+        let text = text.expect("the example").replace("{00000..01666}", &format!("{{00000..{:05}}}", pages - 1));
+        let base = ("base".to_owned(), format!("http://localhost:{}", site.port()));
+        let (spider, text) = kept(text, &[base]);
+        Stack {
+            stages,
+            pages,
+            queues,
+            artifacts: Arc::default(),
+            clock,
+            site,
+            folder: tempfile::tempdir().expect("a folder"),
+            rows: Rows::default(),
+            running: BTreeMap::new(),
+            functions: Vec::new(),
+            duplicates: false,
+            spider,
+            text,
+        }
+    }
+
+    fn queue(&self, name: &str) -> Arc<dyn MessageQueue> {
+        Arc::clone(&self.queues[name]) as Arc<dyn MessageQueue>
+    }
+
+    pub fn start(&mut self, stage: u32) {
+        let queues = StageQueues {
+            requests: self.queue(&format!("requests-{stage}")),
+            reports: self.queue(&format!("reports-{stage}")),
+            control: self.queue(&format!("control-{stage}")),
+            fetch: self.queue("fetch"),
+            dead_letters: self.queue(&format!("dead-{stage}")),
+            peers: (0..self.stages).map(|stage| self.queue(&format!("requests-{stage}"))).collect(),
+            artifacts: Arc::clone(&self.artifacts) as Arc<dyn ArtifactStore>,
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let (flag, rows) = (Arc::clone(&stop), Arc::clone(&self.rows));
+        let (state, of) = (self.folder.path().join(format!("stage-{stage}")), self.stages);
+        let thread = std::thread::spawn(move || {
+            let options = StageOptions {
+                stack: "memory".into(),
+                slice: Slice { index: stage, of },
+                state,
+                settings: Settings { concurrency: 500, ..Settings::default() },
+                laws: Arc::new(NoLaw),
+                sinks: Box::new(move |_, _| Ok(vec![Box::new(Kept(Arc::clone(&rows)))])),
+                geocoding: None,
+                workers: 1,
+                pace: Pace { timeout: Duration::from_secs(5), grace: Duration::from_secs(5), ..Pace::default() },
+                queues,
+                runtime: runtime(),
+                health_port: None,
+                heartbeat: Box::new(|_| {}),
+                stop: flag,
+            };
+            run_stage(options).expect("the stage runs");
+        });
+        self.running.insert(stage, (stop, thread));
+    }
+
+    pub fn stop(&mut self, stage: u32) {
+        let (stop, thread) = self.running.remove(&stage).expect("it runs");
+        stop.store(true, Ordering::Relaxed);
+        thread.join().expect("the stage ends without a panic");
+    }
+
+    pub fn start_function(&mut self) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (flag, queues, clock) = (Arc::clone(&stop), self.queues.clone(), Arc::clone(&self.clock));
+        let artifacts = Arc::clone(&self.artifacts) as Arc<dyn ArtifactStore>;
+        let duplicates = self.duplicates;
+        let thread = std::thread::spawn(move || {
+            let local = tokio::task::LocalSet::new();
+            local.block_on(&runtime(), function(queues, artifacts, clock, flag, duplicates));
+        });
+        self.functions.push((stop, thread));
+    }
+
+    // ---- jobs -----------------------------------------------------------------------------------------------------
+
+    fn client(&self) -> Client {
+        let all = |kind: &str| (0..self.stages).map(|stage| self.queue(&format!("{kind}-{stage}"))).collect();
+        Client { requests: all("requests"), control: all("control"), artifacts: Arc::clone(&self.artifacts) as _ }
+    }
+
+    pub fn spider_text(&self) -> String {
+        self.text.to_owned()
+    }
+
+    pub fn new_job(&self, shards: u32) -> NewJob<'static> {
+        let (spider, text) = (self.spider, self.text);
+        let base = format!("http://localhost:{}", self.site.port());
+        let args = BTreeMap::from([("base".to_owned(), base)]);
+        NewJob { spider, text, args, settings: BTreeMap::new(), urls: None, shards, opened_at: UnixMs(1) }
+    }
+
+    /// A start page at each of so many domains, each with a link to another domain.
+    pub fn new_job_over_domains(&self, domains: usize) -> NewJob<'static> {
+        let port = chain_server();
+        let hosts: Vec<String> =
+            (0..domains).map(|at| format!("\"http://d{at}.localhost:{port}/start/{at}\"")).collect();
+        let text = format!(
+            "name = \"chain\"\nstart = [{}]\n[[follow]]\nxpath = '//a/@href'\nparse = \"page\"\n[item.page]\nkey = \"url\"\n\
+             fields = {{ url = {{ value = \"response.url\" }} }}\n",
+            hosts.join(", ")
+        );
+        let (spider, text) = kept(text, &[]);
+        let settings = BTreeMap::from([("robots".to_owned(), "false".to_owned())]);
+        NewJob { spider, text, args: BTreeMap::new(), settings, urls: None, shards: 2, opened_at: UnixMs(1) }
+    }
+
+    pub fn enqueue(&self, job: &NewJob<'_>) -> OpenedJob {
+        let job = NewJob {
+            spider: job.spider,
+            text: job.text,
+            args: job.args.clone(),
+            settings: job.settings.clone(),
+            urls: job.urls.clone(),
+            shards: job.shards,
+            opened_at: job.opened_at,
+        };
+        runtime().block_on(self.client().open(job)).expect("the job is opened")
+    }
+
+    pub fn cancel(&self, job: JobId) {
+        runtime().block_on(self.client().cancel(job, "c-1")).expect("told");
+    }
+
+    /// Until the job has ended everywhere.
+    pub fn wait(&self, job: JobId) -> JobView {
+        let mut view = None;
+        until("the end of a job", || {
+            let now = runtime().block_on(self.client().job(job)).expect("a job");
+            let ended = now.outcome().is_some();
+            view = Some(now);
+            ended
+        });
+        view.expect("looked at")
+    }
+
+    pub fn send(&self, queue: &str, bodies: &[&str]) {
+        let bodies: Vec<String> = bodies.iter().map(|body| (*body).to_owned()).collect();
+        assert!(runtime().block_on(self.queues[queue].send(&bodies)).iter().all(Result::is_ok));
+    }
+
+    pub fn until_received(&self, queue: &str) {
+        until(queue, || !self.queues[queue].is_empty());
+    }
+
+    pub fn until_empty(&self, queue: &str) {
+        until(queue, || self.queues[queue].is_empty());
+    }
+
+    pub fn until_requests(&self, count: usize) {
+        until("requests", || self.requests() >= count);
+    }
+
+    pub fn requests(&self) -> usize {
+        self.site.log().len()
+    }
+
+    /// Waits for so many dead letters of stage 0.
+    pub fn dead_letters(&self, count: usize) -> Vec<String> {
+        until("dead letters", || self.queues["dead-0"].len() >= count);
+        let got = runtime().block_on(self.queues["dead-0"].receive(10, Duration::ZERO)).expect("received");
+        got.into_iter().map(|message| message.body.expect("a body")).collect()
+    }
+
+    /// Nothing is left on any queue but the dead letters.
+    pub fn assert_settled(&self) {
+        for (name, queue) in &self.queues {
+            assert!(name.starts_with("dead") || queue.is_empty(), "{} messages on {name}", queue.len());
+        }
+    }
+
+    /// Every listing is there once, each field as the generator says.
+    pub fn judge(&self) {
+        let rows = self.rows.lock().expect("no panic");
+        assert_eq!(rows.len(), self.pages * 30);
+        let schema = &self.spider.schemas()[0];
+        let at = |name: &str| schema.fields.iter().position(|field| &*field.name == name).expect("a field");
+        let found: BTreeMap<String, &Arc<Item>> =
+            rows.values().map(|(_, item)| (text(&item.values[at("url")]), item)).collect();
+        let base = format!("http://localhost:{}", self.site.port());
+        for listing in self.site.portal().iter() {
+            let item = found.get(&listing.url(&base)).unwrap_or_else(|| panic!("{} is missing", listing.url(&base)));
+            assert_eq!(text(&item.values[at("title")]), listing.title);
+            assert_eq!(text(&item.values[at("address")]), listing.address);
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Str(text) => text.to_string(),
+        other => panic!("{other:?} is no text"),
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let all = std::mem::take(&mut self.running).into_values().chain(std::mem::take(&mut self.functions));
+        for (stop, thread) in all {
+            stop.store(true, Ordering::Relaxed);
+            // A panic of a thread has been printed, and the test has failed by it.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Opening(BTreeMap<String, Arc<MemoryQueue>>);
+
+impl Queues for Opening {
+    fn open(&self, address: &str) -> Arc<dyn MessageQueue> {
+        Arc::clone(&self.0[address]) as Arc<dyn MessageQueue>
+    }
+}
+
+/// What Lambda does with the fetch queue.
+async fn function(
+    queues: BTreeMap<String, Arc<MemoryQueue>>,
+    artifacts: Arc<dyn ArtifactStore>,
+    clock: Arc<dyn Clock>,
+    stop: Arc<AtomicBool>,
+    duplicates: bool,
+) {
+    let mut settings = FunctionSettings::new("bucket", "claims");
+    settings.allowed.loopback = true;
+    let fetch = Arc::clone(&queues["fetch"]);
+    let function = Function::new(FunctionParts {
+        queues: Box::new(Opening(queues)),
+        artifacts,
+        claims: Arc::new(MemoryClaims::default()),
+        clock: Arc::clone(&clock),
+        settings,
+        server: "function".into(),
+    });
+    let invocations = AtomicUsize::new(0);
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(received) = fetch.receive(10, Duration::from_millis(50)).await else { continue };
+        let mut receipts: BTreeMap<String, Receipt> = BTreeMap::new();
+        let mut deliveries = Vec::new();
+        for message in received {
+            let body = message.body.expect("a body");
+            for _ in 0..=usize::from(duplicates) {
+                deliveries.push(Delivery { id: message.id.clone(), body: body.clone() });
+            }
+            receipts.insert(message.id, message.receipt);
+        }
+        if deliveries.is_empty() {
+            continue;
+        }
+        let request = format!("r-{}", invocations.fetch_add(1, Ordering::Relaxed));
+        let invoked = function.invoke(&request, deliveries, clock.now().after(Duration::from_secs(30))).await;
+        assert!(invoked.failed.is_empty(), "{}", invoked.figures.log_line());
+        let receipts: Vec<Receipt> = receipts.into_values().collect();
+        assert!(fetch.settle(&receipts).await.iter().all(Result::is_ok));
+    }
+}
+
+/// Items by id, the newest version; nothing doubled, nothing of an older version.
+struct Kept(Rows);
+
+impl Sink for Kept {
+    fn describe(&self) -> SinkInfo {
+        let batch = BatchPolicy { items_max: 1_000, bytes_max: 1 << 20, ..BatchPolicy::default() };
+        SinkInfo { name: "kept", url: "kept:".into(), kind: SinkKind::Keyed, batch }
+    }
+
+    fn open(&mut self, _: &JobInfo) -> Result<Opened, SinkError> {
+        Ok(Opened { generation: 1 })
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        items: &'a [Arc<Item>],
+        outcomes: &'a mut Vec<ItemOutcome>,
+    ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
+        outcomes.clear();
+        let mut rows = self.0.lock().expect("no panic");
+        for item in items {
+            let row = rows.entry(item.id).or_insert_with(|| (item.version, Arc::clone(item)));
+            if row.0 <= item.version {
+                *row = (item.version, Arc::clone(item));
+                outcomes.push(ItemOutcome::Stored);
+            } else {
+                outcomes.push(ItemOutcome::Stale);
+            }
+        }
+        Box::pin(async { Ok(SinkMark::default()) })
+    }
+
+    fn finish(&mut self, _: Outcome, _: bool) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// `/start/N` links to `/end/N` at the domain after the next, on the same port.
+fn chain_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let Ok(mut stream) = stream else { return };
+                let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+                let mut path = String::new();
+                while let Some(Ok(line)) = lines.next() {
+                    if let Some(asked) = line.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()) {
+                        path = asked.to_owned();
+                    }
+                    if !line.is_empty() {
+                        continue;
+                    }
+                    let number: usize = path.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+                    let next = (number + 2) % 8;
+                    let page = format!("<a href=\"http://d{next}.localhost:{port}/end/{number}\">on</a>");
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length";
+                    if write!(stream, "{head}: {}\r\n\r\n{page}", page.len()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
