@@ -49,6 +49,14 @@ enum Command {
     Spider(cmd::spider::Args),
     /// Serve the practice site on loopback
     Site(cmd::site::Args),
+    /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
+    Stage(cmd::stage::Args),
+    /// Open a job in a deployment
+    Enqueue(cmd::enqueue::Args),
+    /// List the jobs of a deployment, or show one
+    Jobs(cmd::jobs::Args),
+    /// End a job of a deployment
+    Cancel(cmd::jobs::CancelArgs),
     /// Crawl 50,000 listings of the practice site, from nothing to answers
     Demo(cmd::demo::Args),
 }
@@ -60,6 +68,10 @@ fn main() -> ExitCode {
         Command::Check(args) => cmd::check::run(args),
         Command::Spider(args) => cmd::spider::run(args),
         Command::Site(args) => cmd::site::run(args),
+        Command::Stage(args) => cmd::stage::run(args),
+        Command::Enqueue(args) => cmd::enqueue::run(args),
+        Command::Jobs(args) => cmd::jobs::run(args),
+        Command::Cancel(args) => cmd::jobs::cancel(args),
         Command::Demo(args) => cmd::demo::run(args),
     };
     match result {

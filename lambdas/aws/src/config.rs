@@ -27,6 +27,10 @@ fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
+fn loader() -> aws_config::ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http_client()).timeout_config(timeouts())
+}
+
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_MAX).operation_attempt_timeout(ATTEMPT_MAX).build()
 }
@@ -38,9 +42,15 @@ impl Aws {
     /// # Errors
     /// When there is no region. Credentials are looked for at the first call.
     pub async fn load() -> Result<Aws, QueueError> {
-        let loader =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(http_client()).timeout_config(timeouts());
-        Aws::checked(loader.load().await)
+        Aws::checked(loader().load().await)
+    }
+
+    /// As `load`, in a region that is known whatever the environment says.
+    ///
+    /// # Errors
+    /// None so far: credentials are looked for at the first call.
+    pub async fn load_in(region: &str) -> Result<Aws, QueueError> {
+        Aws::checked(loader().region(Region::new(region.to_owned())).load().await)
     }
 
     /// Only the environment, as a Lambda function has it: nothing is asked for at start.

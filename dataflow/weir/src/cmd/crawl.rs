@@ -151,7 +151,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     })
 }
 
-fn start_log(level: LogLevel) {
+pub fn start_log(level: LogLevel) {
     let level = match level {
         LogLevel::Error => tracing::Level::ERROR,
         LogLevel::Warn => tracing::Level::WARN,
@@ -164,7 +164,7 @@ fn start_log(level: LogLevel) {
     let _ = log.with_ansi(terminal).try_init();
 }
 
-fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
+pub fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
     Ok(match url {
         SinkUrl::Server { kind: ServerKind::Mysql, url } => Box::new(weir_mysql::MysqlSink::from_url(&url)?),
         SinkUrl::Server { kind: ServerKind::Redis, url } => Box::new(weir_redis::RedisSink::from_url(&url)?),
@@ -182,7 +182,7 @@ fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkErro
 }
 
 /// The policy file; without one, the default law that `profile` names.
-fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> {
+pub fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> {
     let (text, name) = match path {
         Some(path) => (cmd::files::read(path, "a policy file")?, path.display().to_string()),
         None if profile == Profile::Broad => ("profile = \"broad\"".to_owned(), "profile".to_owned()),
@@ -192,7 +192,7 @@ fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> 
 }
 
 /// Outside loopback a crawler says who it is and how it can be reached.
-fn require_agent(settings: &Settings, spider: &Spider) -> anyhow::Result<()> {
+pub fn require_agent(settings: &Settings, spider: &Spider) -> anyhow::Result<()> {
     let outside = weir_driver::fetching::start_hosts(spider).into_iter().find(|host| !is_loopback(host));
     let Some(host) = outside else { return Ok(()) };
     match settings.user_agent.as_deref() {

@@ -13,13 +13,19 @@ use weir_stage::Geocoding;
 
 /// What a crawl finds locations with; `None` when nobody is set up, or nothing wants one.
 pub fn options(settings: &Settings, spider: &Spider) -> Result<Option<GeocodeOptions>, Usage> {
-    let geocode = &settings.geocode;
     // Mistakes are told whether or not this spider needs it.
+    let options = for_stage(settings)?;
+    Ok(options.filter(|_| !spider.geocodes().is_empty()))
+}
+
+/// What a stage finds locations with, whatever its jobs want; `None` when nobody is set up.
+pub fn for_stage(settings: &Settings) -> Result<Option<GeocodeOptions>, Usage> {
+    let geocode = &settings.geocode;
     let providers = geocode.providers(settings.user_agent.as_deref()).map_err(|error| Usage(error.to_string()))?;
     let keys = keys(&providers, |name| std::env::var(name).ok())?;
     let gazetteer = geocode.gazetteer.as_deref().map(gazetteer).transpose()?.unwrap_or_default();
     let cache = geocode.cache.as_deref().map(cache).transpose()?;
-    if spider.geocodes().is_empty() || !geocode.is_configured() {
+    if !geocode.is_configured() {
         return Ok(None);
     }
     let geocoding = Geocoding { config: Arc::new(geocode.config()), gazetteer: Arc::new(gazetteer), providers };

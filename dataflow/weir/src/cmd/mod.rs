@@ -3,11 +3,16 @@
 pub mod check;
 pub mod crawl;
 pub mod demo;
+pub mod deployment;
+pub mod enqueue;
 pub mod files;
 pub mod geocode;
+pub mod jobs;
 pub mod places;
+pub mod sink_secrets;
 pub mod site;
 pub mod spider;
+pub mod stage;
 
 use std::path::Path;
 use std::sync::Arc;

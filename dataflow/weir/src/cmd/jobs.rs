@@ -1,0 +1,207 @@
+//! `weir jobs` and `weir cancel`: how the jobs of a deployment go, and their end.
+
+use crate::cmd::deployment::{Which, runtime};
+use crate::cmd::enqueue::{code, told};
+use crate::exit;
+use clap::{Args as ClapArgs, Subcommand};
+use std::fmt::Write as _;
+use weir_driver::SystemClock;
+use weir_driver::remote::client::JobView;
+use weir_model::{Clock, JobId, UnixMs};
+
+/// List the jobs of a deployment, or show one
+#[derive(ClapArgs)]
+#[command(after_help = "Examples:\n  weir jobs\n  weir jobs show 3 --json", args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The newest so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// As one JSON document
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show a job with its counters
+    #[command(after_help = "Example:\n  weir jobs show 3")]
+    Show {
+        /// Its number
+        job: u64,
+        /// As one JSON document
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+/// End a job of a deployment: what is queued is abandoned, what is stored stays
+#[derive(ClapArgs)]
+#[command(after_help = "Example:\n  weir cancel 3")]
+pub struct CancelArgs {
+    /// Its number
+    job: u64,
+    #[command(flatten)]
+    which: Which,
+}
+
+pub fn run(args: Args) -> anyhow::Result<u8> {
+    let runtime = runtime()?;
+    match args.command {
+        None => {
+            let deployment = args.which.read()?;
+            let jobs = runtime.block_on(async {
+                let aws = deployment.aws().await?;
+                deployment.client(&aws).jobs(args.limit).await.map_err(told)
+            })?;
+            if args.json {
+                let jobs: Vec<_> = jobs.iter().map(view_json).collect();
+                crate::out::line!("{}", serde_json::Value::Array(jobs));
+            } else {
+                crate::out::text!("{}", list_text(&jobs, &deployment.stack));
+            }
+            Ok(exit::FINISHED)
+        }
+        Some(Command::Show { job, json, which }) => {
+            let deployment = which.read()?;
+            let view = runtime.block_on(async {
+                let aws = deployment.aws().await?;
+                deployment.client(&aws).job(JobId(job)).await.map_err(told)
+            })?;
+            if json {
+                crate::out::line!("{}", view_json(&view));
+            } else {
+                crate::out::text!("{}", view_text(&view));
+            }
+            Ok(view.outcome().map_or(exit::FINISHED, code))
+        }
+    }
+}
+
+pub fn cancel(args: CancelArgs) -> anyhow::Result<u8> {
+    let deployment = args.which.read()?;
+    // The moment and the process: no two commands have both.
+    let id = format!("cancel-{}-{}", SystemClock::start().now().0, std::process::id());
+    runtime()?.block_on(async {
+        let aws = deployment.aws().await?;
+        deployment.client(&aws).cancel(JobId(args.job), &id).await.map_err(told)
+    })?;
+    crate::out::line!("job {}: the stages are told; weir jobs show {} says when it has ended", args.job, args.job);
+    Ok(exit::FINISHED)
+}
+
+fn list_text(jobs: &[JobView], stack: &str) -> String {
+    if jobs.is_empty() {
+        return format!("no jobs in {stack}; weir enqueue SPIDER.toml opens one\n");
+    }
+    let mut out =
+        format!("{:>6}  {:<20} {:<22} {:>10} {:>10}  {}\n", "job", "spider", "state", "pages", "items", "enqueued");
+    for view in jobs {
+        let header = &view.document.header;
+        let items = view.stats().get("items/scraped").copied().unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{:>6}  {:<20} {:<22} {:>10} {:>10}  {}",
+            header.job.0,
+            header.spider,
+            view.state(),
+            view.pages(),
+            items,
+            date(header.opened_at)
+        );
+    }
+    out
+}
+
+/// A job for a person: what it is, how it stands, its counters.
+pub fn view_text(view: &JobView) -> String {
+    let header = &view.document.header;
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "job {} of spider {:?}: {}", header.job.0, header.spider, view.state());
+    let taken: u32 = view.parts.iter().map(|part| part.shards_taken).sum();
+    let _ = writeln!(
+        out,
+        "  enqueued {}, {} start URLs, {taken} of {} shards taken",
+        date(header.opened_at),
+        view.document.start_urls,
+        view.document.shards
+    );
+    let args: Vec<String> = header.args.iter().map(|(name, value)| format!("-a {name}={value}")).collect();
+    let settings = header.settings.iter().map(|(name, value)| format!("-s {name}={value}"));
+    let given: Vec<String> = args.into_iter().chain(settings).collect();
+    if !given.is_empty() {
+        let _ = writeln!(out, "  {}", given.join(" "));
+    }
+    for part in view.parts.iter().filter(|_| view.document.stages > 1) {
+        let state = part.outcome.map_or("running", weir_model::Outcome::as_str);
+        let _ = writeln!(out, "  stage {}: {state}, {} queued, {} under way", part.stage, part.queued, part.in_flight);
+    }
+    for (name, count) in view.stats() {
+        let _ = writeln!(out, "  {name:<40} {count:>12}");
+    }
+    for failure in view.parts.iter().filter_map(|part| part.failure.as_ref()) {
+        let _ = writeln!(out, "failed: {failure}");
+    }
+    if let Some(outcome) = view.outcome() {
+        let _ = writeln!(out, "outcome: {} after {:.1} s", outcome.as_str(), view.seconds());
+    }
+    out
+}
+
+/// A job for a script.
+pub fn view_json(view: &JobView) -> serde_json::Value {
+    let document = &view.document;
+    serde_json::json!({
+        "job": document.header.job,
+        "spider": document.header.spider,
+        "args": document.header.args,
+        "settings": document.header.settings,
+        "opened_at_ms": document.header.opened_at,
+        "shards": document.shards,
+        "start_urls": document.start_urls,
+        "state": view.state(),
+        "outcome": view.outcome(),
+        "seconds": view.seconds(),
+        "stats": view.stats(),
+        "stages": view.parts,
+    })
+}
+
+/// `2026-11-21 12:00:00Z` (civil calendar from days, after Hinnant's algorithm).
+fn date(at: UnixMs) -> String {
+    let seconds = at.0 / 1000;
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (ms, text) in [
+            (0, "1970-01-01 00:00:00Z"),
+            (951_782_400_000, "2000-02-29 00:00:00Z"),
+            (1_795_262_399_000, "2026-11-21 11:59:59Z"),
+        ] {
+            assert_eq!(date(UnixMs(ms)), text);
+        }
+    }
+}

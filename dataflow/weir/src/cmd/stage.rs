@@ -1,0 +1,218 @@
+//! `weir stage`: one stage against SQS. What the container runs; told by variables, each with an option beside it.
+
+use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
+use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
+use crate::cmd::{Usage, sink_secrets};
+use crate::{exit, signals};
+use clap::Args as ClapArgs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_aws::Aws;
+use weir_connector::{Sink, SinkUrl};
+use weir_driver::Settings;
+use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
+use weir_frontier::Slice;
+use weir_queue::{ArtifactStore, MessageQueue};
+
+/// Requests under way at once, all functions together, unless a setting says otherwise.
+const CONCURRENCY: usize = 2_000;
+
+/// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
+#[derive(ClapArgs)]
+#[command(after_help = "Example:\n  WEIR_SINKS=sqlite:items.db weir stage --state .weir/stage-0\n\n\
+Variables, which options win over: WEIR_STACK, WEIR_STAGE, WEIR_STAGES, WEIR_STATE, WEIR_BUCKET, WEIR_FETCH_QUEUE, WEIR_SINKS (by spaces;\n\
+%(name)s, %(job)s and %(time)s stand for the spider, the job's number and when it was enqueued), WEIR_SINK_SECRETS (JSON: passwords by kind\n\
+of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
+Exit codes: 0 stopped in order, 2 usage, 4 could not go on; what was received is not lost")]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Which stage, from 0
+    #[arg(long, value_name = "N")]
+    stage: Option<u32>,
+    /// Of how many
+    #[arg(long, value_name = "K")]
+    stages: Option<u32>,
+    /// State directory of this stage
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Where items go, as for weir crawl; may be repeated
+    #[arg(short = 'o', value_name = "SINK")]
+    outputs: Vec<String>,
+    /// Who may be asked how often: a blacklist and laws by domain
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Setting of the process (journal, outbox, concurrency, fetch.timeout as the upper bound of every job's); may be repeated
+    #[arg(short = 's', value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+    /// Workers of the dataflow
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// How long beyond its time-out a request may stay unreported before its function is taken for dead, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    grace: u64,
+    /// Port of loopback for /healthz and /metrics
+    #[arg(long, value_name = "PORT")]
+    health_port: Option<u16>,
+    /// Log level: error, warn, info, debug (a line a page)
+    #[arg(short = 'L', value_name = "LEVEL")]
+    level: Option<String>,
+}
+
+pub fn run(args: Args) -> anyhow::Result<u8> {
+    let mut settings = Settings { concurrency: CONCURRENCY, ..Settings::default() };
+    let level = args.level.iter().map(|level| format!("log_level={level}"));
+    for assignment in args.settings.iter().cloned().chain(level) {
+        settings.set(&assignment).map_err(|error| Usage(error.to_string()))?;
+    }
+    if !(1..=64).contains(&args.workers) {
+        return Err(Usage(format!("--workers {}: expected 1 to 64", args.workers)).into());
+    }
+    start_log(settings.log_level);
+    let place = Place::find(&args)?;
+    let sinks = sinks(&args)?;
+    let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
+    let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
+    let timeout = settings.fetch_timeout.min(Pace::default().timeout);
+    let geocoding = crate::cmd::geocode::for_stage(&settings)?;
+    let runtime = runtime()?;
+    let queues = runtime.block_on(place.queues())?;
+    let options = StageOptions {
+        stack: place.stack,
+        slice: place.slice,
+        state: place.state,
+        settings,
+        laws,
+        sinks,
+        geocoding,
+        workers: args.workers,
+        pace: Pace { timeout, grace: Duration::from_secs(args.grace), ..Pace::default() },
+        queues,
+        runtime,
+        health_port,
+        heartbeat: Box::new(|line| crate::out::line!("{line}")),
+        stop: signals::stop_flag()?,
+    };
+    run_stage(options).map_err(|error| match error {
+        weir_driver::CrawlError::Usage(text) => anyhow::Error::new(Usage(text)),
+        other => anyhow::Error::new(other),
+    })?;
+    Ok(exit::FINISHED)
+}
+
+/// Which stage, where its state and its queues are.
+struct Place {
+    stack: String,
+    slice: Slice,
+    state: PathBuf,
+    bucket: String,
+    fetch_queue: String,
+    deployment: Option<Deployment>,
+}
+
+/// A whole number of the environment.
+fn number<T: TryFrom<u64>>(name: &str, max: T) -> Result<Option<T>, Usage>
+where
+    u64: From<T>,
+{
+    let Some(text) = variable(name) else { return Ok(None) };
+    let max = u64::from(max);
+    let number =
+        text.trim().parse::<u64>().ok().filter(|number| *number <= max).and_then(|number| T::try_from(number).ok());
+    number.map(Some).ok_or_else(|| Usage(format!("{name}={text:?}: a whole number up to {max} is expected")))
+}
+
+impl Place {
+    fn find(args: &Args) -> Result<Place, Usage> {
+        let env_stack = args.which.stack.clone().or_else(|| variable("WEIR_STACK"));
+        // Variables say everything in the container; the file is for processes beside it.
+        let whole = variable("WEIR_BUCKET").is_some() && variable("WEIR_FETCH_QUEUE").is_some();
+        let which = Which { stack: env_stack.clone(), deployment: args.which.deployment.clone() };
+        let deployment = if whole { None } else { which.find()? };
+        let need = |name: &str, found: Option<String>| {
+            found.ok_or_else(|| {
+                Usage(format!(
+                    "{name} is not set, and there is no .weir/deployment.toml: make deploy or make local write it"
+                ))
+            })
+        };
+        let file = deployment.as_ref();
+        let stack = need("WEIR_STACK", env_stack.or_else(|| file.map(|file| file.stack.clone())))?;
+        let of = match args.stages {
+            Some(stages) => Some(stages),
+            None => number("WEIR_STAGES", 64)?,
+        };
+        let of = of.or_else(|| file.map(|file| file.stages.len() as u32)).unwrap_or(1);
+        let index = match args.stage {
+            Some(stage) => stage,
+            None => number("WEIR_STAGE", 63)?.unwrap_or(0),
+        };
+        if !(1..=64).contains(&of) || index >= of {
+            return Err(Usage(format!(
+                "stage {index} of {of}: numbers begin at 0, and there are 1 to 64 stages (WEIR_STAGE, WEIR_STAGES)"
+            )));
+        }
+        let state = args.state.clone().or_else(|| variable("WEIR_STATE").map(PathBuf::from));
+        let state = state.unwrap_or_else(|| format!(".weir/{stack}-stage-{index}").into());
+        let bucket = need("WEIR_BUCKET", variable("WEIR_BUCKET").or_else(|| file.map(|file| file.bucket.clone())))?;
+        let fetch_queue = variable("WEIR_FETCH_QUEUE").or_else(|| file.map(|file| file.fetch_queue.clone()));
+        let fetch_queue = need("WEIR_FETCH_QUEUE", fetch_queue)?;
+        Ok(Place { stack, slice: Slice { index, of }, state, bucket, fetch_queue, deployment })
+    }
+
+    /// The queues, which are there: their names follow from the deployment's.
+    async fn queues(&self) -> anyhow::Result<StageQueues> {
+        let aws = match &self.deployment {
+            Some(deployment) => deployment.aws().await?,
+            None => Aws::load().await?,
+        };
+        let store: Arc<dyn ArtifactStore> = Arc::new(aws.bucket(&self.bucket));
+        let Some((base, _)) = self.fetch_queue.rsplit_once('/') else {
+            let found = &self.fetch_queue;
+            return Err(
+                Usage(format!("WEIR_FETCH_QUEUE={found:?}: the address of a queue is expected, http...")).into()
+            );
+        };
+        let (stack, index) = (&self.stack, self.slice.index);
+        for kind in ["requests", "reports", "control"] {
+            // Credentials, region and stack are right, or this says what is not.
+            aws.queue_by_name(&format!("{stack}-{kind}-{index}")).await?;
+        }
+        let queue = |name: String| ticketed(&aws, &format!("{base}/{name}"), &store);
+        let peer = |stage: u32| -> Arc<dyn MessageQueue> { queue(format!("{stack}-requests-{stage}")) };
+        Ok(StageQueues {
+            requests: peer(index),
+            reports: queue(format!("{stack}-reports-{index}")),
+            control: queue(format!("{stack}-control-{index}")),
+            fetch: ticketed(&aws, &self.fetch_queue, &store),
+            dead_letters: queue(format!("{stack}-stage-{index}-dead")),
+            peers: (0..self.slice.of).map(peer).collect(),
+            artifacts: store,
+        })
+    }
+}
+
+/// The sinks of every job, by their URLs.
+fn sinks(args: &Args) -> Result<SinkMaker, Usage> {
+    let mut outputs = args.outputs.clone();
+    if outputs.is_empty() {
+        outputs = variable("WEIR_SINKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    }
+    let secrets = sink_secrets::read(variable("WEIR_SINK_SECRETS").as_deref())?;
+    let outputs: Vec<String> = outputs.iter().map(|url| secrets.fill(url)).collect::<Result<_, _>>()?;
+    if outputs.is_empty() {
+        tracing::warn!("no sinks (WEIR_SINKS, -o): items are counted and go nowhere");
+    }
+    for url in &outputs {
+        // Mistakes are told before anything is received.
+        SinkUrl::parse(&sink_secrets::expand(url, "name", 1, 0)).map_err(|error| Usage(error.to_string()))?;
+    }
+    Ok(Box::new(move |_, header| {
+        let open = |url: &String| -> Result<Box<dyn Sink>, weir_connector::SinkError> {
+            let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0);
+            open_sink(SinkUrl::parse(&url)?, Existing::default())
+        };
+        outputs.iter().map(open).collect()
+    }))
+}
