@@ -7,7 +7,7 @@ INFRA=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 ROOT=$(dirname "$INFRA")
 cd "$ROOT"
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
-DEPLOYMENT=$ROOT/.weir/deployment.toml
+DEPLOYMENT=${WEIR_DEPLOYMENT:-$ROOT/.weir/deployment.toml}
 SERVICES_HOME=${WEIR_SERVICES_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/weir-services}
 export AWS_PAGER=
 
