@@ -4,6 +4,8 @@ mod stack;
 
 use stack::Stack;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use weir_driver::remote::Pace;
 use weir_driver::remote::client::NewJob;
 use weir_model::json::{JobHeader, QueueMessage, ShardMessage, ShardStart};
 use weir_model::{ContentHash, JobId, Outcome, UnixMs};
@@ -112,6 +114,24 @@ fn a_stage_that_dies_goes_on_with_its_jobs_and_nothing_is_lost_or_doubled() {
     assert_eq!(view.outcome(), Some(Outcome::Finished));
     stack.judge();
     assert_eq!(view.stats()["verdict/delivered"], 930, "{:#?}", view.stats());
+    stack.stop(0);
+    stack.assert_settled();
+}
+
+#[test]
+fn a_request_that_kills_its_function_is_dead_lettered_by_name_and_all_others_are_delivered() {
+    let mut stack = Stack::new(1, 3);
+    stack.poison = Some("property_000007");
+    let short = Duration::from_millis(400);
+    stack.pace = Pace { timeout: short, grace: short, ..stack.pace };
+    stack.start(0);
+    stack.start_function();
+    let opened = stack.enqueue(&stack.new_job(1));
+    let view = stack.wait(opened.job);
+    let stats = view.stats();
+    assert_eq!(view.outcome(), Some(Outcome::Finished));
+    assert_eq!(stats["verdict/dead_lettered/killed_the_function"], 1, "{stats:?}");
+    assert_eq!((stats["verdict/delivered"], stats["items/scraped"]), (92, 89), "{stats:?}");
     stack.stop(0);
     stack.assert_settled();
 }

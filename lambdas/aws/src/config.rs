@@ -92,7 +92,7 @@ impl Aws {
     }
 
     fn checked(config: SdkConfig) -> Result<Aws, QueueError> {
-        if config.region().is_none() {
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             let message = "no AWS region: set AWS_REGION, or region in the profile (AWS_PROFILE)";
             return Err(QueueError::new(QueueErrorClass::Permanent, message));
         }

@@ -70,6 +70,9 @@ pub struct Pace {
     pub lookahead: Duration,
     /// The longest a request may take: what a job asks for beyond it is cut.
     pub timeout: Duration,
+    /// How long a received message is hidden from others: it is extended while this stage works on it, so it is how soon the next
+    /// process has what a killed one held.
+    pub visibility: Duration,
     /// How long beyond all that a release may stay unreported before its function is taken for dead.
     pub grace: Duration,
 }
@@ -82,6 +85,7 @@ impl Default for Pace {
             slot: Duration::from_secs(2),
             lookahead: Duration::from_secs(1),
             timeout: Duration::from_secs(60),
+            visibility: Duration::from_secs(60),
             grace: Duration::from_secs(60),
         }
     }

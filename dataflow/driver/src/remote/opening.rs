@@ -91,7 +91,7 @@ pub(super) fn open_engine(
 
 fn frontier_config(options: &StageOptions) -> FrontierConfig {
     let us = |duration: std::time::Duration| duration.as_micros() as u64;
-    let Pace { margin, slot, lookahead, timeout, grace } = options.pace;
+    let Pace { margin, slot, lookahead, timeout, grace, .. } = options.pace;
     FrontierConfig {
         laws: Arc::clone(&options.laws),
         margin_us: us(margin),

@@ -120,6 +120,7 @@ pub(super) struct Outside {
 impl Outside {
     pub fn start(
         queues: StageQueues,
+        visibility: Duration,
         clock: Arc<dyn Clock>,
         runtime: tokio::runtime::Runtime,
         driver: Sender<ToDriver>,
@@ -132,7 +133,7 @@ impl Outside {
             .name("outside".into())
             .spawn(move || {
                 runtime.block_on(async move {
-                    let mut desk = Desk::start(queues, &clock, driver, again);
+                    let mut desk = Desk::start(queues, visibility, &clock, driver, again);
                     while let Some(order) = inbox.recv().await {
                         if let Order::End(done) = order {
                             desk.end().await;
@@ -232,6 +233,7 @@ fn tell(driver: &Sender<ToDriver>, event: FromOutside) {
 impl Desk {
     fn start(
         queues: StageQueues,
+        visibility: Duration,
         clock: &Arc<dyn Clock>,
         driver: Sender<ToDriver>,
         orders: UnboundedSender<Order>,
@@ -242,7 +244,7 @@ impl Desk {
         let kinds: [(&'static str, &Arc<dyn MessageQueue>, usize); 3] =
             [("requests", &queues.requests, 1), ("reports", &queues.reports, 2), ("control", &queues.control, 1)];
         for (kind, queue, pollers) in kinds {
-            let config = InboxConfig { pollers, receipts: Arc::clone(&receipts), ..InboxConfig::default() };
+            let config = InboxConfig { visibility, pollers, receipts: Arc::clone(&receipts), ..InboxConfig::default() };
             let (driver, orders) = (driver.clone(), orders.clone());
             let name = queue.name().to_owned();
             let inbox = Inbox::start(Arc::clone(queue), Arc::clone(clock), config, move |event| {

@@ -113,7 +113,10 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
     };
     let document = state.document;
     let journal = JournalThread::start(state.store, state.lease, Arc::clone(&clock), driver.clone())?;
-    let outside = Outside::start(options.queues.clone(), Arc::clone(&clock), runtime, driver.clone())?;
+    let outside = {
+        let (queues, visibility) = (options.queues.clone(), options.pace.visibility);
+        Outside::start(queues, visibility, Arc::clone(&clock), runtime, driver.clone())?
+    };
     let mut stage = StageDriver {
         engine,
         clock,

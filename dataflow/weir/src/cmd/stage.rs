@@ -52,6 +52,9 @@ pub struct Args {
     /// How long beyond its time-out a request may stay unreported before its function is taken for dead, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     grace: u64,
+    /// How long a received message is hidden from the next process, in seconds; extended while this one works on it
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=43_200))]
+    visibility: u64,
     /// Port of loopback for /healthz and /metrics
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
@@ -87,7 +90,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         sinks,
         geocoding,
         workers: args.workers,
-        pace: Pace { timeout, grace: Duration::from_secs(args.grace), ..Pace::default() },
+        pace: Pace {
+            timeout,
+            visibility: Duration::from_secs(args.visibility),
+            grace: Duration::from_secs(args.grace),
+            ..Pace::default()
+        },
         queues,
         runtime,
         health_port,

@@ -13,7 +13,7 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
     scene.write("one.toml", SPIDER);
     scene.write("law.toml", "");
     let whole = |name: &str, value: &str| {
-        let mut command = scene.stage(0, &[]);
+        let mut command = scene.weir(&["stage", "--state", "state"]);
         let (bucket, fetch) = (format!("{STACK}-bucket"), cloud.queue("fetch"));
         command.env("WEIR_STACK", STACK).env("WEIR_BUCKET", bucket).env("WEIR_FETCH_QUEUE", fetch).env(name, value);
         command

@@ -120,7 +120,9 @@ impl Scene {
         let (number, of) = (index.to_string(), self.stages.to_string());
         let (state, sink) = (format!("state-{index}"), format!("sqlite:items-{index}.db"));
         let mut command = self.weir(&["stage", "--stage", &number, "--stages", &of, "--state", &state, "-o", &sink]);
-        command.args(["-s", "fetch.timeout=3s", "--grace", "3", "--policy", "law.toml"]).args(more);
+        command
+            .args(["-s", "fetch.timeout=3s", "--grace", "3", "--visibility", "4", "--policy", "law.toml"])
+            .args(more);
         command
     }
 

@@ -10,7 +10,7 @@ use weir_aws::Aws;
 use weir_e2e::{printed, read_rows, run, until};
 use weir_queue::MessageQueue;
 
-const PAGES: usize = 12;
+const PAGES: usize = 8;
 const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
 const HITS: usize = 60;
 const WINDOW_US: u64 = 500_000;
@@ -78,7 +78,8 @@ fn double(url: String, settings: Vec<(&'static str, String)>, stop: Arc<AtomicBo
                     let body = message.body.expect("a body");
                     let copies = [body.clone(), body];
                     assert!(queue.send(&copies).await.iter().all(Result::is_ok));
-                    assert!(queue.settle(&[message.receipt]).await.iter().all(Result::is_ok));
+                    // One that could not be settled is a third copy.
+                    let _ = queue.settle(&[message.receipt]).await;
                     doubled += 1;
                 }
                 tokio::time::sleep(Duration::from_millis(300)).await;
@@ -106,7 +107,7 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
     let victims = functions(&cloud);
     victims.iter().for_each(|process| kill(*process));
     assert!(!victims.is_empty(), "a function ran");
-    asked(400);
+    asked(300);
     stages[1].signal("-KILL")?;
     stages[1].0.wait()?;
     stages[1] = scene.start(1, &[]);

@@ -49,7 +49,8 @@ fn three_thousand_listings_in_twenty_shards_arrive_whole_and_the_law_is_kept() -
     let (_, told) = printed(&run(&mut scene.stage(0, &[]), 4)?);
     assert!(told.contains("state-0") && told.contains(&stage.0.id().to_string()), "{told}");
     stop(stage);
-    let (_, told) = printed(&run(scene.stage(0, &[]).args(["--stages", "2"]), 2)?);
+    let (_, told) =
+        printed(&run(&mut scene.weir(&["stage", "--stage", "0", "--stages", "2", "--state", "state-0"]), 2)?);
     assert!(told.contains("stage 0 of 1, not of stage 0 of 2"), "{told}");
     Ok(())
 }
