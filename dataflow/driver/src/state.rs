@@ -132,8 +132,8 @@ fn read_document(store: &Store, recovery: &Recovery, path: &Path) -> Result<Docu
             return Ok(Document { version: 1, ..Document::default() });
         }
         return Err(CrawlError::State(format!(
-            "{}: {DOCUMENT} is missing, which says what jobs the records of this state belong to; restore the whole folder from a backup, \
-             or use another --state",
+            "{}/doc-{DOCUMENT}.weir is missing; expected it beside the journal, whose records belong to the jobs it names; restore the whole \
+             folder from a backup, or use another --state",
             path.display()
         )));
     };
