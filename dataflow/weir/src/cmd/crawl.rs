@@ -22,7 +22,7 @@ pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
     spider: Option<PathBuf>,
-    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, mysql://USER@HOST/DB/TABLE, redis://HOST/0; may be repeated. Default: sqlite:NAME.db
+    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0; may be repeated. Default: sqlite:NAME.db
     #[arg(short = 'o', value_name = "SINK")]
     outputs: Vec<String>,
     /// Replace feed files that exist
@@ -167,6 +167,9 @@ fn start_log(level: LogLevel) {
 fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
     Ok(match url {
         SinkUrl::Server { kind: ServerKind::Mysql, url } => Box::new(weir_mysql::MysqlSink::from_url(&url)?),
+        SinkUrl::Server { kind: ServerKind::Elasticsearch, url } => {
+            Box::new(weir_elasticsearch::ElasticsearchSink::from_url(&url)?)
+        }
         SinkUrl::Server { kind: ServerKind::Redis, url } => Box::new(weir_redis::RedisSink::from_url(&url)?),
         SinkUrl::Sqlite { path, add_columns: true } => Box::new(weir_sqlite::SqliteSink::new(path).with_new_columns()),
         SinkUrl::Sqlite { path, add_columns: false } => Box::new(weir_sqlite::SqliteSink::new(path)),
