@@ -81,6 +81,24 @@ fn a_busy_server_gets_smaller_requests_and_nothing_is_refused() {
 }
 
 #[test]
+fn a_server_that_is_busy_at_the_start_keeps_no_crawl_from_beginning() {
+    let fake = Fake::start();
+    let mut sink = ElasticsearchSink::from_url(&fake.url("")).unwrap();
+    for script in [
+        Script::Answer(429, json!({"error": {"type": "es_rejected_execution_exception"}}).to_string()),
+        Script::Items(vec![(0, 429, "es_rejected_execution_exception")]),
+    ] {
+        fake.script([script]);
+        sink.open(&job(None)).unwrap();
+    }
+    fake.script([Script::Items(vec![(0, 403, "security_exception")])]);
+    assert!(sink.open(&job(None)).unwrap_err().todo.contains("rights"));
+    fake.script([]);
+    sink.open(&job(None)).unwrap();
+    assert_eq!(stored(&try_write(&mut sink, &batch(0..3)).unwrap()), 3);
+}
+
+#[test]
 fn when_every_item_is_rejected_in_a_good_answer_the_batch_comes_again() {
     let fake = Fake::start();
     let mut sink = opened(&fake, "");
