@@ -42,6 +42,8 @@ struct Cli {
 enum Command {
     /// Crawl with a spider on this machine; the same command goes on where it stopped
     Crawl(cmd::crawl::Args),
+    /// The listings nearest to a point, from a sink that has locations
+    Geo(cmd::geo::Args),
     /// Run a spider's contracts
     Check(cmd::check::Args),
     /// Validate spider files, print their JSON Schema
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Crawl(args) => cmd::crawl::run(args),
+        Command::Geo(args) => cmd::geo::run(args),
         Command::Check(args) => cmd::check::run(args),
         Command::Spider(args) => cmd::spider::run(args),
         Command::Site(args) => cmd::site::run(args),

@@ -2,6 +2,10 @@
 //!
 //! A sink's tests implement `Place` (make a sink on it, read it back) and call `suite`. Each part is named by what it promises.
 
+mod near;
+
+pub use near::nearest;
+
 use crate::{ItemOutcome, JobInfo, Sink, SinkKind, SinkMark};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;

@@ -19,6 +19,6 @@ mod split;
 mod table;
 mod write;
 
-pub use near::{Found, MysqlReader, Near};
+pub use near::MysqlReader;
 pub use place::{MysqlPlace, Secret, Tls, WriteMode};
 pub use sink::MysqlSink;

@@ -19,6 +19,6 @@ mod script;
 mod sink;
 
 pub use cache::RedisCache;
-pub use near::{Found, Near, RedisReader};
+pub use near::RedisReader;
 pub use place::{RedisPlace, Secret};
 pub use sink::RedisSink;

@@ -60,6 +60,11 @@ pub(crate) fn places_key(prefix: &str) -> String {
     format!("{prefix}_places")
 }
 
+/// The hash of all types under a prefix, with the fields of each.
+pub(crate) fn types_key(prefix: &str) -> String {
+    format!("{prefix}_types")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

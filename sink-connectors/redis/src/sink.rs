@@ -7,16 +7,16 @@ use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::RedisPlace;
 use crate::row;
-use crate::schema::{Keys, places_key};
+use crate::schema::{Keys, places_key, types_key};
 use crate::script::{DELIST, MARK, WRITE};
 use redis::{Pipeline, Value as Answer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use weir_connector::text;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
 };
+use weir_connector::{fields, text};
 use weir_model::{Item, ItemId, ItemSchema, Outcome, crash};
 
 /// Items a pipeline: a few megabytes of answers and requests in flight at most.
@@ -122,6 +122,9 @@ impl State {
             let mark: String = self.link.ask("open", command).await?;
             let number = mark.split(':').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
             generation = generation.rotate_left(5) ^ number.unwrap_or_default();
+            let mut command = redis::cmd("HSET");
+            command.arg(types_key(&place.prefix)).arg(&schema.name).arg(fields::remembered(schema));
+            self.link.ask::<i64>("open", command).await?;
             for (at, _) in &keys.places {
                 let mut command = redis::cmd("SADD");
                 command.arg(places_key(&place.prefix)).arg(format!("{} {}", schema.name, schema.fields[*at].name));

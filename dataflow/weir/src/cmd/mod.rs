@@ -4,6 +4,7 @@ pub mod check;
 pub mod crawl;
 pub mod demo;
 pub mod files;
+pub mod geo;
 pub mod geocode;
 pub mod places;
 pub mod site;
