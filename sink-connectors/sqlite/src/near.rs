@@ -161,7 +161,7 @@ fn item(
     rowid: i64,
 ) -> rusqlite::Result<Option<Map<String, Json>>> {
     let mut statement = connection.prepare_cached(&format!("SELECT * FROM \"{table}\" WHERE rowid = ?1"))?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     statement.query_row([rowid], |row| {
         let delisted = names.iter().position(|name| name == schema::DELISTED);
         if let Some(at) = delisted
