@@ -49,11 +49,14 @@ fn km(a: (f64, f64), b: (f64, f64)) -> f64 {
     6371.0088 * length(cross).atan2(dot)
 }
 
+/// Kilometres and URL, nearest first.
+type Meant = Vec<(f64, String)>;
+
 /// What the generator says: kilometres and URL of the listings for which `wanted` holds, nearest first.
-fn meant(stand: &Stand, wanted: impl Fn(&weir_site::Listing) -> bool) -> Vec<(f64, String)> {
+fn meant(stand: &Stand, wanted: impl Fn(&weir_site::Listing) -> bool) -> Meant {
     let portal = stand.site.portal();
     let listings = portal.iter().filter(|listing| wanted(listing));
-    let mut all: Vec<(f64, String)> =
+    let mut all: Meant =
         listings.map(|listing| (km(POINT, (listing.lat, listing.lon)), listing.url(&stand.base()))).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     all
@@ -91,7 +94,7 @@ fn every_sink_gives_the_same_nearest_listings() -> anyhow::Result<()> {
     let all = |_: &weir_site::Listing| true;
     let garden = |listing: &weir_site::Listing| listing.title.to_lowercase().split(' ').any(|word| word == "garden");
     let cheap = |listing: &weir_site::Listing| listing.price <= 200.0;
-    let cases: [(&[&str], usize, Vec<(f64, String)>); 5] = [
+    let cases: [(&[&str], usize, Meant); 5] = [
         (&["--limit", "25"], 25, meant(&stand, all)),
         (&["--within", "40", "--limit", "10000"], 10_000, {
             let mut near = meant(&stand, all);
