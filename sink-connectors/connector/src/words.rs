@@ -19,7 +19,7 @@ pub(crate) fn words(text: &str) -> Vec<String> {
         if is_alone(c) {
             words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
             words.push(c.to_string());
-        } else if is_letter(c) || c.is_numeric() || c == '_' || is_mark(c) || (!word.is_empty() && joins()) {
+        } else if is_letter(c) || is_digit(c) || c == '_' || is_mark(c) || (!word.is_empty() && joins()) {
             word.extend(c.to_lowercase());
         } else {
             words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
@@ -35,6 +35,12 @@ fn is_letter(c: char) -> bool {
     c.is_alphabetic() && !is_alone(c)
 }
 
+/// Digits proper: halves, squares and numbers in circles divide words.
+fn is_digit(c: char) -> bool {
+    let is_other = matches!(c, '²' | '³' | '¹' | '¼'..='¾' | '\u{2070}'..='\u{2089}' | '\u{2150}'..='\u{215f}' | '\u{2460}'..='\u{249b}' | '\u{24ea}'..='\u{24ff}' | '\u{2776}'..='\u{2793}');
+    c.is_numeric() && !is_other
+}
+
 /// Accents that follow their letter.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{200d}' | '\u{ad}')
@@ -48,7 +54,7 @@ fn is_alone(c: char) -> bool {
 /// `don't`, `e.g`, `3.5`, `1,000`.
 fn joins(before: char, c: char, after: char) -> bool {
     let letters = is_letter(before) && is_letter(after);
-    let digits = before.is_numeric() && after.is_numeric();
+    let digits = is_digit(before) && is_digit(after);
     match c {
         '\'' | '.' | '\u{2018}' | '\u{2019}' | '\u{2024}' | '\u{ff07}' | '\u{ff0e}' => letters || digits,
         ':' | '\u{b7}' | '\u{387}' | '\u{2027}' | '\u{ff1a}' => letters,
@@ -70,6 +76,8 @@ mod tests {
             ("GRÖßE Straße", "größe straße"),
             ("snake_case e.g. x", "snake_case e.g x"),
             ("東京 flat", "東 京 flat"),
+            ("6½ by 7 m²", "6 by 7 m"),
+            ("a:b 12:30 don’t カタカナ ひら Ⅳ ① 한국", "a:b 12 30 don’t カタカナ ひ ら ⅳ 한국"),
             ("... - ", ""),
         ] {
             assert_eq!(words(text).join(" "), expected, "{text}");
