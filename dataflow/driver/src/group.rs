@@ -1,5 +1,6 @@
 //! A group of the journal while it fills: what the steps wrote, and what waits until it is durable.
 
+use crate::letters::LetterOp;
 use std::collections::BTreeMap;
 use weir_frontier::Addr;
 use weir_model::{ReceiptId, Release, Tick};
@@ -12,6 +13,8 @@ pub(crate) struct Held {
     pub alone: Vec<Release>,
     pub writes: Vec<OutboxItem>,
     pub receipts: Vec<ReceiptId>,
+    /// Dead letters that come and go.
+    pub letters: Vec<LetterOp>,
     /// Calls to geocode providers.
     pub calls: Vec<weir_geo::Command>,
 }

@@ -18,6 +18,16 @@ pub(crate) enum Record {
     JobEnd { job: JobId, outcome: Outcome },
     /// A counted remark of extraction.
     Note { job: JobId, counter: String, count: u64, example: String },
+    /// A dead letter.
+    Letter { job: JobId, id: u64, body: Vec<u8> },
+    /// A dead letter entered again.
+    LetterGone { job: JobId, id: u64 },
+    /// So many dead letters found no room, of all jobs.
+    LettersBeyond { job: JobId, count: u64 },
+    /// In snapshots: a dead letter that is there.
+    LetterKept { job: JobId, id: u64, bytes: u64 },
+    /// In snapshots: the last number that was given.
+    LetterLast { job: JobId, id: u64 },
 }
 
 fn body(out: &mut Vec<u8>, record: &Record) {
@@ -44,6 +54,33 @@ fn body(out: &mut Vec<u8>, record: &Record) {
             put_bytes(out, counter.as_bytes());
             put_u64(out, *count);
             put_bytes(out, example.as_bytes());
+        }
+        Record::Letter { job, id, body } => {
+            out.push(FIRST + 4);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+            put_bytes(out, body);
+        }
+        Record::LetterGone { job, id } => {
+            out.push(FIRST + 5);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+        }
+        Record::LettersBeyond { job, count } => {
+            out.push(FIRST + 6);
+            put_u64(out, job.0);
+            put_u64(out, *count);
+        }
+        Record::LetterKept { job, id, bytes } => {
+            out.push(FIRST + 7);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+            put_u64(out, *bytes);
+        }
+        Record::LetterLast { job, id } => {
+            out.push(FIRST + 8);
+            put_u64(out, job.0);
+            put_u64(out, *id);
         }
     }
 }
@@ -77,6 +114,11 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
             count: reader.u64()?,
             example: reader.str()?.to_owned(),
         }),
+        4 => Ok(Record::Letter { job, id: reader.u64()?, body: reader.bytes()?.to_vec() }),
+        5 => Ok(Record::LetterGone { job, id: reader.u64()? }),
+        6 => Ok(Record::LettersBeyond { job, count: reader.u64()? }),
+        7 => Ok(Record::LetterKept { job, id: reader.u64()?, bytes: reader.u64()? }),
+        8 => Ok(Record::LetterLast { job, id: reader.u64()? }),
         _ => Err(WireError { expected: "a record of the driver" }),
     }
 }
@@ -92,6 +134,11 @@ mod tests {
             Record::SinkMark { job: JobId(3), sink: SinkId(1), mark: b"123".to_vec() },
             Record::JobEnd { job: JobId(9), outcome: Outcome::ClosespiderTimeout },
             Record::Note { job: JobId(1), counter: "a/b".into(), count: 7, example: "£".into() },
+            Record::Letter { job: JobId(1), id: 300, body: b"{}".to_vec() },
+            Record::LetterGone { job: JobId(2), id: 1 << 50 },
+            Record::LettersBeyond { job: JobId(2), count: 7 },
+            Record::LetterKept { job: JobId(0), id: 9, bytes: 1 << 20 },
+            Record::LetterLast { job: JobId(0), id: 9 },
         ];
         for record in records {
             let mut bytes = Vec::new();

@@ -46,6 +46,7 @@ impl Engine {
                 self.marks.retain(|(of, _), _| *of != job);
             }
             record::Record::Note { job, counter, count, example } => self.note(job, &counter, count, &example),
+            letter => self.recover_letter(letter),
         }
         Ok(())
     }
@@ -111,6 +112,7 @@ impl Engine {
                 record::nested(&mut own, &note);
             }
         }
+        self.snapshot_letters(&mut own);
         self.stage.snapshot(write)?;
         self.stage.compact();
         write("driver", &own)

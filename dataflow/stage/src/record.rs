@@ -75,6 +75,7 @@ pub(crate) fn confirmed(journal: &mut Vec<u8>, slot: u8, id: OutboxId, sink: Sin
             SinkVerdict::Stored => 0,
             SinkVerdict::Stale => 1,
             SinkVerdict::Refused => 2,
+            SinkVerdict::Missed => 3,
         });
     });
 }
@@ -89,6 +90,7 @@ pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkI
         0 => SinkVerdict::Stored,
         1 => SinkVerdict::Stale,
         2 => SinkVerdict::Refused,
+        3 => SinkVerdict::Missed,
         _ => return Err(WireError { expected: "a sink's verdict" }),
     };
     Ok((id, sink, verdict))

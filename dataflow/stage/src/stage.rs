@@ -4,7 +4,7 @@
 //! Invariants: a step returns when its events have come to rest on every worker; the same events give the same sets of
 //! effects at any number of workers; nobody else names timely.
 
-use crate::event::{Event, Step};
+use crate::event::{Event, Poison, Step};
 use crate::geocode::Geocoding;
 use crate::graph::owner;
 use crate::items::{ItemCounts, SinkMasks};
@@ -298,6 +298,8 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     append(&mut step.alone, out.alone);
     step.loads.extend(out.loads.into_iter().map(|addr| (worker, addr)));
     append(&mut step.writes, taken.items.writes);
+    append(&mut step.poison, taken.items.refused);
+    step.poison.extend(out.dead.into_iter().map(|dead| Poison::Request(Box::new(dead))));
     append(&mut step.geo, taken.geo.commands);
     append(&mut step.geo_notices, taken.geo.notices);
     for (job, counts) in &taken.geo.counts {

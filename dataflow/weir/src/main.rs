@@ -49,6 +49,9 @@ enum Command {
     /// Validate spider files, print their JSON Schema
     #[command(subcommand)]
     Spider(cmd::spider::Args),
+    /// What went wrong for good: list it, look at it, let it enter again
+    #[command(subcommand)]
+    DeadLetters(cmd::dead_letters::Args),
     /// Serve the practice site on loopback
     Site(cmd::site::Args),
     /// Crawl 50,000 listings of the practice site, from nothing to answers
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Geo(args) => cmd::geo::run(args),
         Command::Check(args) => cmd::check::run(args),
         Command::Spider(args) => cmd::spider::run(args),
+        Command::DeadLetters(args) => cmd::dead_letters::run(args),
         Command::Site(args) => cmd::site::run(args),
         Command::Demo(args) => cmd::demo::run(args),
     };

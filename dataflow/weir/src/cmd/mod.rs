@@ -2,13 +2,16 @@
 
 pub mod check;
 pub mod crawl;
+pub mod dead_letters;
 pub mod demo;
 pub mod files;
 pub mod geo;
 pub mod geocode;
 pub mod places;
+mod replay;
 pub mod site;
 pub mod spider;
+mod state_dir;
 
 use std::path::Path;
 use std::sync::Arc;
