@@ -3,6 +3,7 @@
 //! `engine` is pure and decides; `crawl` runs it with threads for the journal, for fetching and for each sink. The same
 //! engine runs under the simulation in `tests/sim`.
 
+mod audit;
 mod clock;
 mod crawl;
 mod ending;
@@ -28,6 +29,7 @@ mod sinks;
 mod state;
 mod telling;
 
+pub use audit::{Audit, AuditOptions, Difference, SinkAudit, audit};
 pub use clock::SystemClock;
 pub use crawl::{crawl, notes};
 pub use engine::Engine;

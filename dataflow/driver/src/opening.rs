@@ -16,7 +16,7 @@ use weir_geo::GeoConfig;
 use weir_model::{Clock, LinkBatch, SinkId, Tick};
 use weir_spider::{Geocode, Spider};
 use weir_stage::{Geocoding, SinkMasks, Stage, StageConfig};
-use weir_store::Replayed;
+use weir_store::{Recovery, Replayed};
 struct SpiderStart(Arc<Spider>);
 
 impl StartSource for SpiderStart {
@@ -75,8 +75,18 @@ pub(crate) fn open_engine(
     config.letter_bytes_max = settings.dead_letters_bytes_max;
     let mut engine = Engine::new(stage, config);
     engine.open_job(job_run(options, chosen, now));
+    recover(&mut engine, &mut state.recovery)?;
+    engine.finish_replay(now);
+    for job in &chosen.given_up {
+        engine.give_up(now, *job);
+    }
+    Ok(engine)
+}
+
+/// Applies everything that the state holds.
+pub(crate) fn recover(engine: &mut Engine, recovery: &mut Recovery) -> Result<(), CrawlError> {
     let mut section = Vec::new();
-    state.recovery.for_each(&mut |event| match event {
+    recovery.for_each(&mut |event| match event {
         Replayed::SectionBegin { .. } => {
             section.clear();
             Ok(())
@@ -91,11 +101,7 @@ pub(crate) fn open_engine(
         }
         Replayed::GroupEnd { .. } => Ok(()),
     })?;
-    engine.finish_replay(now);
-    for job in &chosen.given_up {
-        engine.give_up(now, *job);
-    }
-    Ok(engine)
+    Ok(())
 }
 
 pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> JobRun {

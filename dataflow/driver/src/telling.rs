@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use weir_frontier::{Counters, LogLine};
 use weir_geo::{GeoCounts, Notice};
 use weir_model::{ExtractionNote, JobId, Outcome, SinkId, Tick};
-use weir_stage::{ItemCounts, JobLive};
+use weir_stage::{ItemCounts, JobLive, KnownItem};
 
 /// Counter of the items that best-effort sinks missed.
 const MISSED: &str = "items/missed";
@@ -82,6 +82,11 @@ impl Engine {
     #[must_use]
     pub fn live(&self, job: JobId) -> JobLive {
         self.live.get(&job).copied().unwrap_or_default()
+    }
+
+    /// The newest version of every item that the state knows. With one worker.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.stage.each_known(visit);
     }
 
     /// Requests under way.

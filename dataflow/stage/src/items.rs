@@ -16,6 +16,7 @@ use outbox::Outbox;
 pub use outbox::{OutboxId, OutboxItem};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+pub use versions::KnownItem;
 use versions::Versions;
 use weir_model::wire::{Reader, WireError, put_u64};
 use weir_model::{Item, ItemId, JobId, ReleaseId, SinkId};
@@ -154,6 +155,11 @@ impl Items {
         for slot in &mut self.slots {
             slot.versions.forget_sink(sink);
         }
+    }
+
+    /// The newest version of every item.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.slots.iter().for_each(|slot| slot.versions.each(visit));
     }
 
     /// Bytes that wait in the outbox.

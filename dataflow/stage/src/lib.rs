@@ -18,6 +18,7 @@ mod worker;
 
 pub use event::{Again, Event, JobLive, LaneBytes, LeftOver, Poison, Step};
 pub use geocode::Geocoding;
-pub use items::{ItemCounts, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot};
+pub use items::{ItemCounts, KnownItem, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot};
 pub use ledger::page_slot;
+pub use record::item_of_record;
 pub use stage::{Stage, StageConfig};

@@ -58,6 +58,17 @@ pub(crate) struct OutboxRecord {
     pub item: Item,
 }
 
+/// The item of a journal record that puts one into the outbox; `None`: another record.
+#[must_use]
+pub fn item_of_record(record: &[u8]) -> Option<Item> {
+    let mut fields = Reader::new(record);
+    if fields.u8().ok()? != OUTBOX {
+        return None;
+    }
+    fields.u8().ok()?;
+    read_outbox(&mut fields).ok().map(|outbox| outbox.item)
+}
+
 pub(crate) fn read_outbox(reader: &mut Reader<'_>) -> Result<OutboxRecord, WireError> {
     Ok(OutboxRecord {
         id: OutboxId(reader.fixed()?),

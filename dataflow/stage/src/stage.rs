@@ -7,7 +7,7 @@
 use crate::event::{Event, Poison, Step};
 use crate::geocode::Geocoding;
 use crate::graph::owner;
-use crate::items::{ItemCounts, SinkMasks};
+use crate::items::{ItemCounts, KnownItem, SinkMasks};
 use crate::remote::{self, Remote, Threads};
 use crate::worker::{Shell, Taken, WorkerConfig};
 use std::collections::BTreeMap;
@@ -224,6 +224,14 @@ impl Stage {
         for remote in &mut self.remotes {
             remote.finish_replay(now);
         }
+    }
+
+    /// The newest version of every item that the state knows.
+    ///
+    /// # Panics
+    /// With several workers: who only looks needs one.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.local.as_ref().expect("one worker, without a thread").each_known(visit);
     }
 
     /// Durable counts over all workers: URLs and items by job.

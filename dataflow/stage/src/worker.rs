@@ -6,7 +6,7 @@
 use crate::event::{Again, Event, JobLive, LaneBytes, LeftOver};
 use crate::geocode::{GeoTaken, Geocode, Geocoding, Left, PageItem};
 use crate::graph::{self, Graph};
-use crate::items::{Items, ItemsOut, SinkMasks, SinkVerdict};
+use crate::items::{Items, ItemsOut, KnownItem, SinkMasks, SinkVerdict};
 use crate::ledger::Ledger;
 use crate::moved::Moved;
 use crate::record;
@@ -349,6 +349,11 @@ impl Shell {
     /// Begins to move bodies out of sparse chunks, so that the store can drop them after the next snapshot.
     pub fn compact(&mut self) {
         self.compact_steps = COMPACT_STEPS;
+    }
+
+    /// The newest version of every item of this worker.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.state.borrow().items.each_known(visit);
     }
 
     /// Durable counts of this worker.

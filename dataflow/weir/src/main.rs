@@ -21,6 +21,8 @@ pub(crate) mod exit {
     pub const STOPPED: u8 = 3;
     /// Could not go on, or a contract failed.
     pub const FAILED: u8 = 4;
+    /// An audit found differences.
+    pub const DIFFERS: u8 = 5;
     /// Interrupted; the same command goes on.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -52,6 +54,8 @@ enum Command {
     /// What went wrong for good: list it, look at it, let it enter again
     #[command(subcommand)]
     DeadLetters(cmd::dead_letters::Args),
+    /// Prove a job: every URL has one verdict, every item is in every required sink with its content
+    Audit(cmd::audit::Args),
     /// Serve the practice site on loopback
     Site(cmd::site::Args),
     /// Crawl 50,000 listings of the practice site, from nothing to answers
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Command::Check(args) => cmd::check::run(args),
         Command::Spider(args) => cmd::spider::run(args),
         Command::DeadLetters(args) => cmd::dead_letters::run(args),
+        Command::Audit(args) => cmd::audit::run(args),
         Command::Site(args) => cmd::site::run(args),
         Command::Demo(args) => cmd::demo::run(args),
     };

@@ -12,6 +12,7 @@ mod history;
 mod link;
 mod near;
 mod place;
+mod readback;
 mod row;
 mod schema;
 mod sink;

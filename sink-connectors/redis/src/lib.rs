@@ -13,6 +13,7 @@ mod error;
 mod link;
 mod near;
 mod place;
+mod readback;
 mod row;
 mod schema;
 mod script;

@@ -6,6 +6,7 @@ use crate::bridge::Bridge;
 use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::RedisPlace;
+use crate::readback::Walk;
 use crate::row;
 use crate::schema::{Keys, places_key, types_key};
 use crate::script::{DELIST, MARK, WRITE};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+    StoredItem,
 };
 use weir_connector::{fields, text};
 use weir_model::{Item, ItemId, ItemSchema, Outcome, crash};
@@ -80,20 +82,21 @@ impl RedisSink {
         })
     }
 
+    fn bad_name(&self, why: String) -> SinkError {
+        SinkError::new(
+            ErrorClass::Configuration,
+            why,
+            self.place.shown.clone(),
+            "letters, digits, underscores and hyphens, and no field named like weir's own",
+            "Rename it in the spider file",
+        )
+    }
+
     fn start(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
         self.open = None;
         let mut types = Vec::new();
         for schema in &job.schemas {
-            let keys = Keys::new(&self.place, schema).map_err(|why| {
-                let expected = "letters, digits, underscores and hyphens, and no field named like weir's own";
-                SinkError::new(
-                    ErrorClass::Configuration,
-                    why,
-                    self.place.shown.clone(),
-                    expected,
-                    "Rename it in the spider file",
-                )
-            })?;
+            let keys = Keys::new(&self.place, schema).map_err(|why| self.bad_name(why))?;
             types.push((schema.clone(), keys));
         }
         let link = Link::new(self.place.clone(), &self.place.password(self.env)?)?;
@@ -313,6 +316,33 @@ impl Sink for RedisSink {
             let (state, items) = (Arc::clone(&open.state), items.to_vec());
             *outcomes = open.bridge.run(async move { state.lock().await.write(&items).await }).await?;
             Ok(SinkMark::default())
+        })
+    }
+
+    fn read_back<'a>(
+        &'a mut self,
+        job: &'a JobInfo,
+        each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let link = Link::new(self.place.clone(), &self.place.password(self.env)?)?;
+            let link = Arc::new(Mutex::new(link));
+            let bridge = Bridge::start("redis")?;
+            for (number, schema) in job.schemas.iter().enumerate() {
+                let keys = Keys::new(&self.place, schema).map_err(|why| self.bad_name(why))?;
+                let keys = Arc::new(keys);
+                let walk = Arc::new(Mutex::new(Walk::default()));
+                loop {
+                    let (link, walk) = (Arc::clone(&link), Arc::clone(&walk));
+                    let (schema, keys) = (Arc::clone(schema), Arc::clone(&keys));
+                    let next = async move {
+                        walk.lock().await.next(&mut *link.lock().await, number as u16, &schema, &keys).await
+                    };
+                    let Some(items) = bridge.run(next).await? else { break };
+                    items.into_iter().for_each(&mut *each);
+                }
+            }
+            Ok(())
         })
     }
 

@@ -8,6 +8,7 @@
 mod error;
 mod near;
 mod place;
+mod readback;
 mod schema;
 mod sink;
 mod table;

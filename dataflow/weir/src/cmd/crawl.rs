@@ -22,7 +22,7 @@ pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
     spider: Option<PathBuf>,
-    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0; may be repeated. Default: sqlite:NAME.db
+    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0 (servers with ?required=false: best effort); may be repeated. Default: sqlite:NAME.db
     #[arg(short = 'o', value_name = "SINK")]
     outputs: Vec<String>,
     /// Replace feed files that exist
@@ -179,9 +179,13 @@ fn made_by(spider_file: &Path, outputs: &[String]) -> MadeBy {
 
 /// The name under which a state knows a sink.
 pub fn name_of(output: &str) -> Result<String, Usage> {
+    Ok(sink_of(output)?.describe().url)
+}
+
+/// A sink as it was named, to be asked and read; it is not opened.
+pub fn sink_of(output: &str) -> Result<Box<dyn Sink>, Usage> {
     let (url, _) = split_required(output).map_err(wrong_sink)?;
-    let sink = SinkUrl::parse(&url).and_then(|url| open_sink(url, Existing::default()));
-    Ok(sink.map_err(wrong_sink)?.describe().url)
+    SinkUrl::parse(&url).and_then(|url| open_sink(url, Existing::default())).map_err(wrong_sink)
 }
 
 /// The file of a sink that is one.

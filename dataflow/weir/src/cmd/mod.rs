@@ -1,5 +1,6 @@
 //! The commands. Each reads its arguments, puts the pieces together, and says what came of it.
 
+pub mod audit;
 pub mod check;
 pub mod crawl;
 pub mod dead_letters;
