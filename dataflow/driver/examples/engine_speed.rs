@@ -156,7 +156,7 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
                     orders.send(Order::Load(wanted)).expect("the journal runs");
                 }
                 Action::Dispatch(message) => requests.send((now, message)).expect("the fetcher runs"),
-                Action::Settle(_) => {}
+                Action::Settle(_) | Action::Letters(_) => {}
                 Action::Write(_) | Action::Geocode(_) => unreachable!("there are no items"),
             }
         }

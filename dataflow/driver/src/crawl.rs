@@ -17,17 +17,18 @@ use crate::geocoder::GeocodeThread;
 use crate::io::{Action, Input};
 use crate::journal::JournalThread;
 use crate::opening::{fetch_parts, open_engine, open_sink};
-use crate::report::{CrawlOptions, CrawlReport, Observer, Progress};
-use crate::sinks::SinkThread;
+use crate::replay;
+use crate::report::{CrawlOptions, CrawlReport, Observer, Output, Progress};
+use crate::sinks::{SinkStart, SinkThread, Written};
 use crate::state::{Document, State, Wanted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use weir_frontier::Addr;
-use weir_model::{Clock, Outcome, ReceiptId, Report, SinkId, Tick, crash};
-use weir_stage::{OutboxId, OutboxItem, SinkVerdict};
+use weir_model::{Clock, ItemSchema, Outcome, ReceiptId, Report, SinkId, Tick, crash};
+use weir_stage::OutboxItem;
 
 /// The loop looks at the stop flag and shows progress this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -35,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What the threads tell the driver.
 pub(crate) enum ToDriver {
     Reports(Vec<Report>),
-    Written { job: weir_model::JobId, sink: SinkId, outcomes: Vec<(OutboxId, SinkVerdict)>, mark: Option<Vec<u8>> },
+    Written { job: weir_model::JobId, sink: SinkId, written: Written },
     Synced { group: u64, journal_bytes: u64 },
     Loaded { worker: usize, addr: Addr, record: Vec<u8> },
     Geocoded(Vec<weir_geo::Event>),
@@ -59,7 +60,11 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         spider: options.spider.name().to_owned(),
         args: options.spider.args().clone(),
         spider_hash: options.spider.content_hash(),
-        sinks: options.sinks.iter().map(|sink| sink.describe().url).collect(),
+        sinks: options.sinks.iter().map(Output::name).collect(),
+        best_effort: options.sinks.iter().filter(|sink| !sink.required).map(Output::name).collect(),
+        replays: options.replay.is_some(),
+        made_by: options.made_by.clone(),
+        schemas: options.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
     };
     let chosen = state.document.choose(&wanted, options.fresh)?;
     state.save()?;
@@ -67,6 +72,10 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         observer.say("the spider file has changed since the job began; the job goes on with the new one");
     }
     let mut engine = open_engine(&options, &mut state, &chosen, started_at)?;
+    state.letters.append(&engine.take_letters(), &state.document)?;
+    for damaged in &state.letters.known().damaged {
+        observer.say(&format!("a dead letter is lost: {damaged}"));
+    }
     let mut document = state.document.clone();
     if let Some(outcome) = engine.ended(chosen.job) {
         // The end was in the journal but not yet in the document: the crash came between. Now it is in both, and the job is over.
@@ -84,18 +93,35 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
             elapsed: clock.now().since(started_at),
         });
     }
+    let letters = replay::letters(&options, state.letters.known(), &chosen.sinks)?;
     let snapshot_bytes = options.settings.journal_snapshot_bytes;
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
-    for (mut sink, id) in options.sinks.into_iter().zip(&chosen.sinks) {
-        open_sink(sink.as_mut(), *id, chosen.job, &options.spider, &mut engine, &mut document)?;
-        let batch = options.settings.sink_batch_items.min(sink.describe().batch.items_max);
-        sinks.push(SinkThread::start(chosen.job, *id, sink, batch, to_driver.clone())?);
+    for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
+        let is_there = open_sink(&mut output, *id, chosen.job, &options.spider, &mut engine, &mut document)?;
+        let Output { sink, required } = output;
+        let start = SinkStart {
+            job: chosen.job,
+            id: *id,
+            name: sink.describe().url,
+            batch: options.settings.sink_batch_items.min(sink.describe().batch.items_max),
+            sink: is_there.then_some(sink),
+            required,
+            stop: Arc::clone(&options.stop),
+            clock: Arc::clone(&clock),
+        };
+        sinks.push(SinkThread::start(start, to_driver.clone())?);
     }
     state.document = document;
     state.save()?;
     let document = state.document;
-    let journal = JournalThread::start(state.store, state.lease, Arc::clone(&clock), to_driver.clone())?;
+    let journal = JournalThread::start(
+        state.store,
+        state.lease,
+        (state.letters, document.clone()),
+        Arc::clone(&clock),
+        to_driver.clone(),
+    )?;
     let parts = fetch_parts(&options.settings, &options.spider, &clock, &chosen);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = options.settings.fetch_threads.unwrap_or(cores);
@@ -112,6 +138,8 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         fetchers,
         geocoder,
         sinks,
+        unanswered: BTreeMap::new(),
+        leaving: BTreeSet::new(),
         job: chosen.job,
         started_at,
         receipts: 0,
@@ -120,6 +148,9 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         snapshot_bytes,
         failure: None,
     };
+    if !letters.is_empty() {
+        driver.engine.replay_letters(driver.clock.now(), chosen.job, letters);
+    }
     let outcome = driver.run(&options.stop, observer);
     driver.end(outcome, document, chosen.continued)
 }
@@ -132,6 +163,10 @@ struct Driver {
     fetchers: Fetchers,
     geocoder: GeocodeThread,
     sinks: Vec<SinkThread>,
+    /// Items that a sink has and has not answered for.
+    unanswered: BTreeMap<SinkId, usize>,
+    /// Sinks that leave what they have to the next run.
+    leaving: BTreeSet<SinkId>,
     job: weir_model::JobId,
     started_at: Tick,
     receipts: u64,
@@ -165,6 +200,7 @@ impl Driver {
             if self.failure.is_some() {
                 return Outcome::Failed;
             }
+            self.engine.leave_items(self.sinks_leave());
             if let Some(outcome) = self.engine.is_over(self.job) {
                 return outcome;
             }
@@ -174,6 +210,15 @@ impl Driver {
                 return Outcome::Failed;
             }
         }
+    }
+
+    /// Whether what still waits for sinks is left to the next run: some do not answer and the crawl is to stop; the others have
+    /// finished what they had.
+    fn sinks_leave(&self) -> bool {
+        let is_done = |sink: &SinkThread| {
+            self.leaving.contains(&sink.id()) || self.unanswered.get(&sink.id()).is_none_or(|count| *count == 0)
+        };
+        !self.leaving.is_empty() && self.sinks.iter().all(is_done)
     }
 
     /// Waits for the next message and takes everything that has come.
@@ -201,7 +246,15 @@ impl Driver {
                 Input::Reports { receipt: ReceiptId(self.receipts), reports }
             }
             ToDriver::Geocoded(events) => Input::Geocoded(events),
-            ToDriver::Written { job, sink, outcomes, mark } => Input::Written { job, sink, outcomes, mark },
+            ToDriver::Written { job, sink, written } => {
+                let Written { outcomes, reasons, mark, leaves } = written;
+                let unanswered = self.unanswered.entry(sink).or_default();
+                *unanswered = unanswered.saturating_sub(outcomes.len());
+                if leaves {
+                    self.leaving.insert(sink);
+                }
+                Input::Written { job, sink, outcomes, reasons, mark }
+            }
             // Only a stage with queues has such things.
             ToDriver::Remote(_) => return,
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
@@ -226,13 +279,14 @@ impl Driver {
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
                 Action::HandOn(parcel) => unreachable!("the only stage owns all domains: {parcel:?}"),
+                Action::Letters(letters) => self.journal.letters(letters),
                 // The queue is in this process: deleting from it is forgetting.
                 Action::Settle(_receipts) => crash::point("delete a receipt"),
             }
         }
     }
 
-    fn write(&self, items: &[OutboxItem]) {
+    fn write(&mut self, items: &[OutboxItem]) {
         for sink in &self.sinks {
             let bit = 1u32 << sink.id().0;
             let wanted: Vec<_> = items
@@ -241,6 +295,7 @@ impl Driver {
                 .map(|item| (item.id, Arc::clone(&item.item)))
                 .collect();
             if !wanted.is_empty() {
+                *self.unanswered.entry(sink.id()).or_default() += wanted.len();
                 sink.write(wanted);
             }
         }

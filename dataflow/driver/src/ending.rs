@@ -25,6 +25,11 @@ impl Engine {
         }
     }
 
+    /// Whether what still waits for sinks may be left to the next run when the crawl stops: no sink that takes items has any of it.
+    pub fn leave_items(&mut self, leaves: bool) {
+        self.leaves_items = leaves;
+    }
+
     /// The outcome of a job that has nothing left to do, once: all URLs have a verdict, or it was stopped and what was under
     /// way is finished. The caller then calls `end_job`.
     #[must_use]
@@ -36,11 +41,14 @@ impl Engine {
         let live = self.live.get(&job).copied().unwrap_or_default();
         if let Some(outcome) = run.stopping {
             // What waits for a location is in the journal: a shutdown leaves it to the next run, since it may take an hour.
-            let is_left = outcome == Outcome::Shutdown && self.outbox_bytes <= self.waiting_bytes;
+            let waits = outcome == Outcome::Shutdown && self.outbox_bytes <= self.waiting_bytes;
+            let is_left = self.leaves_items || waits;
             let busy = self.in_flight > 0
                 || (live.pages > 0 && !is_left)
                 || self.under_way.is_some()
                 || !self.group.is_empty();
+            // A stop from outside while sinks do not answer, whatever the job was stopping for: its items are not given up.
+            let outcome = if self.leaves_items { Outcome::Shutdown } else { outcome };
             return (!busy).then_some(outcome);
         }
         let done = run.start_next >= run.start_count && live.total() == 0 && self.in_flight == 0 && self.recovered;
@@ -80,6 +88,11 @@ impl Engine {
     pub fn is_held(&self, job: JobId) -> bool {
         let live = self.live.get(&job).copied().unwrap_or_default();
         self.inputs.is_empty() && live.urls.leased == 0 && live.pages == 0
+    }
+
+    /// Names of sinks by number, for remarks: more may come with every job.
+    pub fn name_sinks(&mut self, names: Vec<String>) {
+        self.config.sink_names = names;
     }
 
     /// Forgets a job that has ended and is known elsewhere to have.

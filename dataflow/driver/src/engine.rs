@@ -15,12 +15,13 @@ use crate::figures::JobFigures;
 use crate::group::{Group, Held};
 use crate::io::{Action, EngineConfig, Input};
 use crate::jobs::JobRun;
+use crate::letters::Letters;
 use crate::record;
 use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{LogLine, Offer, OfferSource};
 use weir_geo::Command;
 use weir_model::{FetchMessage, JobId, LinkBatch, MessageId, Release, SinkId, Tick};
-use weir_stage::{Event, JobLive, LaneBytes, Stage, Step};
+use weir_stage::{Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
 
 /// How long the stage sleeps when requests are due but nothing may be released; a report wakes it before.
 const FULL_PAUSE_US: u64 = 100_000;
@@ -54,6 +55,9 @@ pub struct Engine {
     pub(crate) figures: BTreeMap<JobId, JobFigures>,
     pub(crate) marks: BTreeMap<(JobId, SinkId), Vec<u8>>,
     pub(crate) redelivered: u64,
+    pub(crate) letters: Letters,
+    /// All that still waits for sinks may be left to the next run.
+    pub(crate) leaves_items: bool,
     pub(crate) log: Vec<LogLine>,
     pub(crate) actions: Vec<Action>,
     pub(crate) recovered: bool,
@@ -86,6 +90,8 @@ impl Engine {
             figures: BTreeMap::new(),
             marks: BTreeMap::new(),
             redelivered: 0,
+            letters: Letters::default(),
+            leaves_items: false,
             log: Vec::new(),
             actions: Vec::new(),
             recovered: false,
@@ -165,8 +171,8 @@ impl Engine {
                 }
                 Input::Inward { receipt, job, inward } => self.take_inward(now, receipt, job, inward, &mut events),
                 Input::ParcelSent { job, to, id } => self.parcel_sent(now, job, to, id),
-                Input::Written { job, sink, outcomes, mark } => {
-                    events.extend(outcomes.into_iter().map(|(id, verdict)| Event::Written { sink, id, verdict }));
+                Input::Written { job, sink, outcomes, reasons, mark } => {
+                    self.take_written(now, sink, outcomes, reasons, &mut events);
                     if let Some(mark) = mark {
                         self.keep_mark(now, job, sink, mark);
                     }
@@ -181,6 +187,31 @@ impl Engine {
         }
         self.offer_start(now, &mut events);
         (events, loaded)
+    }
+
+    fn take_written(
+        &mut self,
+        now: Tick,
+        sink: SinkId,
+        outcomes: Vec<(OutboxId, SinkVerdict)>,
+        reasons: Vec<(OutboxId, Box<str>)>,
+        events: &mut Vec<Event>,
+    ) {
+        let mut reasons = reasons.into_iter().peekable();
+        let mut missed = 0;
+        for (id, verdict) in outcomes {
+            missed += u64::from(verdict == SinkVerdict::Missed);
+            events.push(match verdict {
+                SinkVerdict::Refused => {
+                    let reason = reasons.next_if(|(of, _)| *of == id).map(|(_, reason)| reason).unwrap_or_default();
+                    Event::Refused { sink, id, reason }
+                }
+                _ => Event::Written { sink, id, verdict },
+            });
+        }
+        if missed > 0 {
+            self.keep_missed(now, sink, missed);
+        }
     }
 
     fn keep_mark(&mut self, now: Tick, job: JobId, sink: SinkId, mark: Vec<u8>) {
@@ -246,6 +277,7 @@ impl Engine {
             self.actions.push(Action::Load(loads));
         }
         self.count(&step.counters, &step.items);
+        self.bury(now, step.poison);
         self.keep_notes(now, &step.notes);
         self.hand_on(now, step.elsewhere);
         self.keep_geocodes(now, &step.geo_counts, step.geo_notices);
@@ -307,6 +339,9 @@ impl Engine {
             self.actions.push(Action::Geocode(held.calls));
         }
         self.actions.extend(held.parcels.into_iter().map(Action::HandOn));
+        if !held.letters.is_empty() {
+            self.actions.push(Action::Letters(held.letters));
+        }
         if !held.receipts.is_empty() {
             self.actions.push(Action::Settle(held.receipts));
         }

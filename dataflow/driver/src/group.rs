@@ -1,6 +1,7 @@
 //! A group of the journal while it fills: what the steps wrote, and what waits until it is durable.
 
 use crate::exchange::Parcel;
+use crate::letters::LetterOp;
 use std::collections::BTreeMap;
 use weir_frontier::Addr;
 use weir_model::{ReceiptId, Release, Tick};
@@ -15,6 +16,8 @@ pub(crate) struct Held {
     pub receipts: Vec<ReceiptId>,
     /// URLs for other stages.
     pub parcels: Vec<Parcel>,
+    /// Dead letters that come and go.
+    pub letters: Vec<LetterOp>,
     /// Calls to geocode providers.
     pub calls: Vec<weir_geo::Command>,
 }

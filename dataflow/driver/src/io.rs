@@ -1,6 +1,7 @@
 //! What goes into the engine and what comes out: bounds, inputs, actions. Only values.
 
 use crate::exchange::{Inward, Parcel};
+use crate::letters::LetterOp;
 use weir_frontier::Addr;
 use weir_model::{FetchMessage, JobId, ReceiptId, Report, SinkId};
 use weir_stage::{LaneBytes, OutboxId, OutboxItem, SinkVerdict};
@@ -26,6 +27,10 @@ pub struct EngineConfig {
     pub start_batch: usize,
     /// Events applied in one step.
     pub step_events_max: usize,
+    /// Dead letters that are kept, in bytes.
+    pub letter_bytes_max: u64,
+    /// Names of the sinks by their number, for remarks.
+    pub sink_names: Vec<String>,
     /// The driver's own lane of the journal.
     pub lane: u16,
     /// Part of message ids: they differ from those of every other start.
@@ -45,6 +50,8 @@ impl EngineConfig {
             group_bytes_max: 4 << 20,
             group_events_max: 10_000,
             outbox_bytes_max: 64 << 20,
+            letter_bytes_max: 64 << 20,
+            sink_names: Vec::new(),
             start_low_water: 20_000,
             start_batch: 2_000,
             step_events_max: 4_096,
@@ -91,6 +98,8 @@ pub enum Input {
         sink: SinkId,
         /// Each item's fate.
         outcomes: Vec<(OutboxId, SinkVerdict)>,
+        /// Why, for those that were refused, in the order of `outcomes`; a missing one is an empty reason.
+        reasons: Vec<(OutboxId, Box<str>)>,
         /// Where the sink stands now (a feed's committed length); kept in the journal.
         mark: Option<Vec<u8>>,
     },
@@ -132,6 +141,8 @@ pub enum Action {
     Geocode(Vec<weir_geo::Command>),
     /// Put on its owner's queue, answer `ParcelSent`.
     HandOn(Parcel),
+    /// Put into the file of dead letters, in this order; what is there already is a repetition.
+    Letters(Vec<LetterOp>),
     /// Delete from the queue.
     Settle(Vec<ReceiptId>),
 }

@@ -5,6 +5,8 @@
 use crate::crawl::ToDriver;
 use crate::engine::Engine;
 use crate::error::CrawlError;
+use crate::letter_file::LetterFile;
+use crate::letters::LetterOp;
 use crate::state::{self, Document};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
@@ -21,6 +23,7 @@ enum Order {
     Load(Vec<(usize, Addr)>),
     Snapshot { parts: Receiver<Part>, live: Vec<(u16, std::ops::Range<u64>)> },
     Save(Box<Document>, Sender<Result<(), CrawlError>>),
+    Letters(Vec<LetterOp>),
 }
 
 /// A piece of a snapshot: a section's name and bytes.
@@ -36,6 +39,7 @@ impl JournalThread {
     pub fn start(
         store: Store,
         lease: Lease,
+        (letters, document): (LetterFile, Document),
         clock: Arc<dyn Clock>,
         driver: Sender<ToDriver>,
     ) -> Result<JournalThread, CrawlError> {
@@ -43,10 +47,10 @@ impl JournalThread {
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || {
-                let mut keeper = Keeper { store, lease, clock, driver: driver.clone() };
+                let mut keeper = Keeper { store, lease, letters, document, clock, driver: driver.clone() };
                 if let Err(error) = keeper.serve(&orders_in) {
                     // The driver may have ended already: then nobody is there to be told.
-                    let _ = driver.send(ToDriver::JournalFailed(error.into()));
+                    let _ = driver.send(ToDriver::JournalFailed(error));
                     return;
                 }
                 keeper.end();
@@ -64,6 +68,10 @@ impl JournalThread {
 
     pub fn append(&self, group: u64, parts: Vec<LaneBytes>) {
         self.order(Order::Append { group, parts });
+    }
+
+    pub fn letters(&self, letters: Vec<LetterOp>) {
+        self.order(Order::Letters(letters));
     }
 
     pub fn load(&self, wanted: Vec<(usize, Addr)>) {
@@ -131,12 +139,15 @@ impl Drop for JournalThread {
 struct Keeper {
     store: Store,
     lease: Lease,
+    letters: LetterFile,
+    /// Names for the letters.
+    document: Document,
     clock: Arc<dyn Clock>,
     driver: Sender<ToDriver>,
 }
 
 impl Keeper {
-    fn serve(&mut self, orders: &Receiver<Order>) -> Result<(), StoreError> {
+    fn serve(&mut self, orders: &Receiver<Order>) -> Result<(), CrawlError> {
         loop {
             let now = self.clock.now();
             let until = self.lease.next_renewal().since(now);
@@ -147,12 +158,12 @@ impl Keeper {
             match orders.recv_timeout(until.min(Duration::from_secs(3600))) {
                 Ok(order) => self.perform(order)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return self.letters.sync(),
             }
         }
     }
 
-    fn perform(&mut self, order: Order) -> Result<(), StoreError> {
+    fn perform(&mut self, order: Order) -> Result<(), CrawlError> {
         match order {
             Order::Append { group, parts } => {
                 self.lease.check(self.clock.now())?;
@@ -167,8 +178,14 @@ impl Keeper {
                 self.tell(ToDriver::Synced { group, journal_bytes: self.store.bytes_since_snapshot() });
             }
             Order::Load(wanted) => self.load(&wanted)?,
-            Order::Snapshot { parts, live } => self.snapshot(&parts, &live)?,
+            Order::Snapshot { parts, live } => {
+                // What the journal forgets now must be in the file.
+                self.letters.sync()?;
+                self.snapshot(&parts, &live)?;
+            }
+            Order::Letters(ops) => self.letters.append(&ops, &self.document)?,
             Order::Save(document, answer) => {
+                self.document.clone_from(&document);
                 // Whoever asked waits for the answer, unless the crawl has ended.
                 let _ = answer.send(state::save(&mut self.store, &document));
             }

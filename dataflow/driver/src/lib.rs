@@ -3,6 +3,7 @@
 //! `engine` is pure and decides; `crawl` runs it with threads for the journal, for fetching and for each sink. The same
 //! engine runs under the simulation in `tests/sim`.
 
+mod audit;
 mod clock;
 mod crawl;
 mod ending;
@@ -17,16 +18,20 @@ mod group;
 mod io;
 mod jobs;
 mod journal;
+mod letter_file;
+mod letters;
 mod opening;
 mod record;
 mod recover;
 pub mod remote;
+mod replay;
 mod report;
 mod settings;
 mod sinks;
 mod state;
 mod telling;
 
+pub use audit::{Audit, AuditOptions, Difference, SinkAudit, audit};
 pub use clock::SystemClock;
 pub use crawl::{crawl, notes};
 pub use engine::Engine;
@@ -36,5 +41,8 @@ pub use figures::JobFigures;
 pub use geocoder::{CacheFuture, GeocodeCache, GeocodeOptions};
 pub use io::{Action, EngineConfig, Input};
 pub use jobs::{JobRun, StartSource, StopRule};
-pub use report::{CrawlOptions, CrawlReport, Observer, Progress};
+pub use letter_file::{DeadLetters, KeptLetter, LETTERS_FILE};
+pub use letters::{Content, Letter, LetterOp};
+pub use report::{CrawlOptions, CrawlReport, Observer, Output, Progress, Replay};
 pub use settings::{GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, Settings};
+pub use state::{Document, JobEntry, MadeBy, SinkEntry};

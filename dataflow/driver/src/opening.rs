@@ -5,11 +5,11 @@ use crate::error::CrawlError;
 use crate::fetchers::FetchParts;
 use crate::io::EngineConfig;
 use crate::jobs::{JobRun, StartSource, StopRule};
-use crate::report::CrawlOptions;
+use crate::report::{CrawlOptions, Output};
 use crate::settings::{Order, Settings};
 use crate::state::{Chosen, Document, State};
 use std::sync::Arc;
-use weir_connector::{ErrorClass, JobInfo, Sink, SinkKind, SinkMark};
+use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;
 use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec};
 use weir_geo::GeoConfig;
@@ -71,9 +71,11 @@ pub(crate) fn open_engine(
     config.concurrency = settings.concurrency;
     config.group_us = settings.journal_group_time.as_micros() as u64;
     config.outbox_bytes_max = settings.outbox_bytes_max as usize;
+    config.sink_names = state.document.sinks.iter().map(|sink| sink.name.clone()).collect();
+    config.letter_bytes_max = settings.dead_letters_bytes_max;
     let mut engine = Engine::new(stage, config);
     engine.open_job(job_run(options, chosen, now));
-    replay(&mut engine, &mut state.recovery)?;
+    recover(&mut engine, &mut state.recovery)?;
     engine.finish_replay(now);
     for job in &chosen.given_up {
         engine.give_up(now, *job);
@@ -81,8 +83,8 @@ pub(crate) fn open_engine(
     Ok(engine)
 }
 
-/// Brings an engine to where the journal ends.
-pub(crate) fn replay(engine: &mut Engine, recovery: &mut Recovery) -> Result<(), CrawlError> {
+/// Applies everything that the state holds.
+pub(crate) fn recover(engine: &mut Engine, recovery: &mut Recovery) -> Result<(), CrawlError> {
     let mut section = Vec::new();
     recovery.for_each(&mut |event| match event {
         Replayed::SectionBegin { .. } => {
@@ -106,11 +108,15 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
     let (settings, spider) = (&options.settings, &options.spider);
     let mut masks = SinkMasks::default();
     for (sink, id) in options.sinks.iter().zip(&chosen.sinks) {
-        let appends = sink.describe().kind == SinkKind::Appending;
+        let appends = sink.sink.describe().kind == SinkKind::Appending;
         let mask = if appends { &mut masks.append } else { &mut masks.upsert };
         *mask |= 1 << id.0;
     }
-    JobRun { masks, start_count: spider.start_urls().len(), ..new_run(settings, spider, chosen.job, now) }
+    // A replay is for its letters: the pages behind them are another crawl's.
+    let depth_max = options.replay.as_ref().filter(|replay| !replay.follow).map_or(settings.depth_max, |_| Some(0));
+    let settings = Settings { depth_max, ..settings.clone() };
+    let start_count = if options.replay.is_some() { 0 } else { spider.start_urls().len() };
+    JobRun { masks, start_count, ..new_run(&settings, spider, chosen.job, now) }
 }
 
 /// A job without sinks and start URLs.
@@ -167,15 +173,16 @@ fn geocode_field(geocode: &Geocode) -> Option<GeocodeField> {
     Some(GeocodeField { schema, field: geocode.field, address: geocode.address })
 }
 
-/// Opens a sink; one that is new to the state, or was emptied, gets every item.
+/// Opens a sink; one that is new to the state, or was emptied, gets every item. False: it is away, and not required.
 pub(crate) fn open_sink(
-    sink: &mut dyn Sink,
+    Output { sink, required }: &mut Output,
     id: SinkId,
     job: JobId,
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
-) -> Result<(), CrawlError> {
+) -> Result<bool, CrawlError> {
+    let required = *required;
     let info = JobInfo {
         state: document.state_id(),
         job,
@@ -183,14 +190,23 @@ pub(crate) fn open_sink(
         schemas: spider.schemas().to_vec(),
         resume: engine.mark(job, id).map(|mark| SinkMark(mark.to_vec())),
     };
-    let opened = sink.open(&info).map_err(|error| match error.class {
-        ErrorClass::Configuration => CrawlError::Usage(error.to_string()),
-        _ => CrawlError::Sink { name: sink.describe().url, error: error.to_string() },
-    })?;
+    let opened = match sink.open(&info) {
+        Ok(opened) => opened,
+        Err(error) if error.class == ErrorClass::Configuration => return Err(CrawlError::Usage(error.to_string())),
+        Err(error) if !required => {
+            tracing::warn!(
+                sink = sink.describe().url,
+                %error,
+                "the sink cannot be opened; it is not required: the crawl goes on without it, the next run brings what it missed"
+            );
+            return Ok(false);
+        }
+        Err(error) => return Err(CrawlError::Sink { name: sink.describe().url, error: error.to_string() }),
+    };
     let entry = &mut document.sinks[usize::from(id.0)];
     if entry.generation != opened.generation {
         engine.reset_sink(id);
         entry.generation = opened.generation;
     }
-    Ok(())
+    Ok(true)
 }

@@ -32,6 +32,16 @@ pub(crate) enum Record {
     Peer { job: JobId, stage: u32, peer: Peer },
     /// A job is being stopped for good.
     JobStop { job: JobId, outcome: Outcome },
+    /// A dead letter.
+    Letter { job: JobId, id: u64, body: Vec<u8> },
+    /// A dead letter entered again.
+    LetterGone { job: JobId, id: u64 },
+    /// So many dead letters found no room, of all jobs.
+    LettersBeyond { job: JobId, count: u64 },
+    /// In snapshots: a dead letter that is there.
+    LetterKept { job: JobId, id: u64, bytes: u64 },
+    /// In snapshots: the last number that was given.
+    LetterLast { job: JobId, id: u64 },
 }
 
 fn body(out: &mut Vec<u8>, record: &Record) {
@@ -61,23 +71,50 @@ fn body(out: &mut Vec<u8>, record: &Record) {
         }
         Record::ShardTaken { job, shard, shards, range } => {
             let fields = [u64::from(*shard), u64::from(*shards), range.start, range.end];
-            numbers(out, 4, *job, &fields);
+            numbers(out, 20, *job, &fields);
         }
         Record::ParcelOut { job, to, id, urls, body } => {
-            numbers(out, 5, *job, &[u64::from(*to), *id, *urls]);
+            numbers(out, 21, *job, &[u64::from(*to), *id, *urls]);
             put_bytes(out, body.as_bytes());
         }
-        Record::ParcelSent { job, to, id } => numbers(out, 6, *job, &[u64::from(*to), *id]),
-        Record::ParcelTaken { job, from, id, urls } => numbers(out, 7, *job, &[u64::from(*from), *id, *urls]),
+        Record::ParcelSent { job, to, id } => numbers(out, 22, *job, &[u64::from(*to), *id]),
+        Record::ParcelTaken { job, from, id, urls } => numbers(out, 23, *job, &[u64::from(*from), *id, *urls]),
         Record::Peer { job, stage, peer } => {
             let counts = [u64::from(*stage), peer.sent, peer.parcels, peer.received, peer.ids.0.len() as u64];
-            numbers(out, 8, *job, &counts);
+            numbers(out, 24, *job, &counts);
             for (first, last) in &peer.ids.0 {
                 put_u64(out, *first);
                 put_u64(out, *last);
             }
         }
-        Record::JobStop { job, outcome } => numbers(out, 9, *job, &[*outcome as u64]),
+        Record::JobStop { job, outcome } => numbers(out, 25, *job, &[*outcome as u64]),
+        Record::Letter { job, id, body } => {
+            out.push(FIRST + 4);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+            put_bytes(out, body);
+        }
+        Record::LetterGone { job, id } => {
+            out.push(FIRST + 5);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+        }
+        Record::LettersBeyond { job, count } => {
+            out.push(FIRST + 6);
+            put_u64(out, job.0);
+            put_u64(out, *count);
+        }
+        Record::LetterKept { job, id, bytes } => {
+            out.push(FIRST + 7);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+            put_u64(out, *bytes);
+        }
+        Record::LetterLast { job, id } => {
+            out.push(FIRST + 8);
+            put_u64(out, job.0);
+            put_u64(out, *id);
+        }
     }
 }
 
@@ -116,7 +153,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
             count: reader.u64()?,
             example: reader.str()?.to_owned(),
         }),
-        4 => {
+        20 => {
             let (shard, shards) = (stage(reader)?, stage(reader)?);
             let (start, end) = (reader.u64()?, reader.u64()?);
             if start > end {
@@ -124,13 +161,13 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
             }
             Ok(Record::ShardTaken { job, shard, shards, range: start..end })
         }
-        5 => {
+        21 => {
             let (to, id, urls) = (stage(reader)?, reader.u64()?, reader.u64()?);
             Ok(Record::ParcelOut { job, to, id, urls, body: reader.str()?.to_owned() })
         }
-        6 => Ok(Record::ParcelSent { job, to: stage(reader)?, id: reader.u64()? }),
-        7 => Ok(Record::ParcelTaken { job, from: stage(reader)?, id: reader.u64()?, urls: reader.u64()? }),
-        8 => {
+        22 => Ok(Record::ParcelSent { job, to: stage(reader)?, id: reader.u64()? }),
+        23 => Ok(Record::ParcelTaken { job, from: stage(reader)?, id: reader.u64()?, urls: reader.u64()? }),
+        24 => {
             let number = stage(reader)?;
             let (sent, parcels, received) = (reader.u64()?, reader.u64()?, reader.u64()?);
             let mut ids = Runs::default();
@@ -139,10 +176,15 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
             }
             Ok(Record::Peer { job, stage: number, peer: Peer { sent, parcels, received, ids } })
         }
-        9 => {
+        25 => {
             let code = u8::try_from(reader.u64()?).ok().and_then(Outcome::from_code);
             Ok(Record::JobStop { job, outcome: code.ok_or(WireError { expected: "an outcome" })? })
         }
+        4 => Ok(Record::Letter { job, id: reader.u64()?, body: reader.bytes()?.to_vec() }),
+        5 => Ok(Record::LetterGone { job, id: reader.u64()? }),
+        6 => Ok(Record::LettersBeyond { job, count: reader.u64()? }),
+        7 => Ok(Record::LetterKept { job, id: reader.u64()?, bytes: reader.u64()? }),
+        8 => Ok(Record::LetterLast { job, id: reader.u64()? }),
         _ => Err(WireError { expected: "a record of the driver" }),
     }
 }
@@ -172,6 +214,11 @@ mod tests {
                 peer: Peer { sent: 5, parcels: 2, received: 7, ids: Runs([(0, 3), (5, 5)].into()) },
             },
             Record::JobStop { job: JobId(4), outcome: Outcome::Cancelled },
+            Record::Letter { job: JobId(1), id: 300, body: b"{}".to_vec() },
+            Record::LetterGone { job: JobId(2), id: 1 << 50 },
+            Record::LettersBeyond { job: JobId(2), count: 7 },
+            Record::LetterKept { job: JobId(0), id: 9, bytes: 1 << 20 },
+            Record::LetterLast { job: JobId(0), id: 9 },
         ];
         for record in records {
             let mut bytes = Vec::new();

@@ -79,6 +79,7 @@ impl Engine {
                     self.stage.hold_job(job);
                 }
             }
+            letter => self.recover_letter(letter),
         }
         Ok(())
     }
@@ -145,6 +146,7 @@ impl Engine {
                 record::nested(&mut own, &note);
             }
         }
+        self.snapshot_letters(&mut own);
         self.stage.snapshot(write)?;
         self.stage.compact();
         write("driver", &own)

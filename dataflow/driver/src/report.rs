@@ -3,6 +3,7 @@
 use crate::figures::JobFigures;
 use crate::geocoder::GeocodeOptions;
 use crate::settings::Settings;
+use crate::state::MadeBy;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,15 +24,43 @@ pub struct CrawlOptions {
     /// The state directory.
     pub state: PathBuf,
     /// Where items go.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub sinks: Vec<Output>,
     /// How locations are found; `None`: fields to be geocoded stay empty.
     pub geocoding: Option<GeocodeOptions>,
     /// Stage workers.
     pub workers: usize,
     /// Gives up an unfinished job.
     pub fresh: bool,
+    /// Dead letters to let enter again, instead of the start URLs.
+    pub replay: Option<Replay>,
+    /// How the command was given: kept with the job.
+    pub made_by: Option<MadeBy>,
     /// Set from outside: finish what is under way and stop.
     pub stop: Arc<AtomicBool>,
+}
+
+/// A job that lets dead letters enter again.
+pub struct Replay {
+    /// Which; `None`: all.
+    pub ids: Option<Vec<u64>>,
+    /// Links on pages that are fetched again are followed, as in a crawl.
+    pub follow: bool,
+}
+
+/// A sink of a crawl.
+pub struct Output {
+    /// The sink.
+    pub sink: Box<dyn Sink>,
+    /// The crawl waits for it. Otherwise it is best effort: while it is away its items are missed, and the next crawl brings them.
+    pub required: bool,
+}
+
+impl Output {
+    /// Its name: the redacted URL.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.sink.describe().url
+    }
 }
 
 /// How a crawl goes.

@@ -62,6 +62,8 @@ pub struct Settings {
     pub fetch_memory_bytes_max: u64,
     /// Bytes of items that may wait for sinks.
     pub outbox_bytes_max: u64,
+    /// Dead letters that are kept, in bytes.
+    pub dead_letters_bytes_max: u64,
     /// Items in one write to a sink.
     pub sink_batch_items: usize,
     /// Bytes of the journal after which a snapshot is taken, at least.
@@ -133,6 +135,7 @@ impl Default for Settings {
             fetch_wire_bytes_max: 10 << 20,
             fetch_memory_bytes_max: 64 << 20,
             outbox_bytes_max: 64 << 20,
+            dead_letters_bytes_max: 64 << 20,
             sink_batch_items: 1_000,
             journal_snapshot_bytes: 128 << 20,
             journal_group_time: Duration::from_millis(20),

@@ -4,13 +4,14 @@
 //! its first confirmation.
 
 use crate::error::CrawlError;
+use crate::letter_file::LetterFile;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_model::json::JobHeader;
-use weir_model::{Clock, JobId, Outcome, SinkId, UnixMs};
+use weir_model::{Clock, ItemSchema, JobId, Outcome, SinkId, UnixMs};
 use weir_store::lease::{Claim, Claimed, Lease, Owner};
 use weir_store::{Disk, GroupSeq, Options, RealDisk, Recovery, Store};
 
@@ -94,6 +95,29 @@ pub struct JobEntry {
     pub sinks: Vec<u8>,
     /// How it ended; `None` while it is unfinished.
     pub outcome: Option<Outcome>,
+    /// It lets dead letters enter again, and has no start URLs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replays: bool,
+    /// Those of its sinks that are not required.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub best_effort: Vec<u8>,
+    /// The spider file, and the folder that the command was given in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MadeBy>,
+    /// Its item types, in the order of `Item::schema`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<ItemSchema>,
+}
+
+/// How a job was begun: what a command needs to do something for it again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// The spider file, absolute.
+    pub spider_file: String,
+    /// The folder in which relative names of sinks are meant.
+    pub folder: String,
+    /// Sinks as they were named, without secrets.
+    pub outputs: Vec<String>,
 }
 
 /// An open state directory.
@@ -106,6 +130,8 @@ pub struct State {
     pub lease: Lease,
     /// Jobs and sinks.
     pub document: Document,
+    /// The dead letters.
+    pub(crate) letters: LetterFile,
 }
 
 impl State {
@@ -117,7 +143,8 @@ impl State {
         // The microsecond and the process: no two states are made by one process in one microsecond.
         let id = u128::from(now.0) << 32 | u128::from(std::process::id());
         let (store, recovery) = Store::open(disk, Options::new(id))?;
-        let mut state = State { document: read_document(&store, &recovery, path)?, store, recovery, lease };
+        let document = read_document(&store, &recovery, path)?;
+        let mut state = State { document, store, recovery, lease, letters: LetterFile::open(path)? };
         if state.document.state.is_empty() {
             state.document.state = format!("{id:032x}");
         }
@@ -167,12 +194,16 @@ fn read_document(store: &Store, recovery: &Recovery, path: &Path) -> Result<Docu
             return Ok(Document { version: 1, ..Document::default() });
         }
         return Err(CrawlError::State(format!(
-            "{}: {DOCUMENT} is missing, which says what jobs the records of this state belong to; restore the whole folder from a backup, \
-             or use another --state",
+            "{}/doc-{DOCUMENT}.weir is missing; expected it beside the journal, whose records belong to the jobs it names; restore the whole \
+             folder from a backup, or use another --state",
             path.display()
         )));
     };
-    let document: Document = serde_json::from_slice(&body).map_err(|error| {
+    parse_document(&body, path)
+}
+
+fn parse_document(body: &[u8], path: &Path) -> Result<Document, CrawlError> {
+    let document: Document = serde_json::from_slice(body).map_err(|error| {
         CrawlError::State(format!(
             "{}/{DOCUMENT}: line {}: {error}; restore it from a backup, or use another --state",
             path.display(),
@@ -200,6 +231,14 @@ pub struct Wanted {
     pub spider_hash: u64,
     /// Names of the sinks.
     pub sinks: Vec<String>,
+    /// Those of them that are not required.
+    pub best_effort: Vec<String>,
+    /// It lets dead letters enter again.
+    pub replays: bool,
+    /// How it is begun.
+    pub made_by: Option<MadeBy>,
+    /// Its item types.
+    pub schemas: Vec<ItemSchema>,
 }
 
 /// A job to run: new, or one that goes on.
@@ -218,6 +257,27 @@ pub struct Chosen {
 }
 
 impl Document {
+    /// What the state directory's document says, without opening the state: also while a crawl runs on it.
+    pub fn peek(path: &Path) -> Result<Document, CrawlError> {
+        let missing = || {
+            CrawlError::Usage(format!(
+                "--state {}: expected the state directory of a crawl, with a document of jobs. Name one with --state",
+                path.display()
+            ))
+        };
+        if !path.is_dir() {
+            return Err(missing());
+        }
+        let body = Store::peek_document(&RealDisk::create(path)?, DOCUMENT)?;
+        parse_document(&body.ok_or_else(missing)?, path)
+    }
+
+    /// A job by its number.
+    #[must_use]
+    pub fn job(&self, id: u64) -> Option<&JobEntry> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+
     /// Finds the unfinished job of the same spider, arguments and sinks, or makes a new one.
     pub fn choose(&mut self, wanted: &Wanted, fresh: bool) -> Result<Chosen, CrawlError> {
         if let Some(stage) = &self.stage {
@@ -229,8 +289,14 @@ impl Document {
         let sinks = wanted.sinks.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
         let hash = format!("{:016x}", wanted.spider_hash);
         let mut given_up = Vec::new();
-        let same =
-            |entry: &JobEntry| entry.outcome.is_none() && entry.spider == wanted.spider && entry.args == wanted.args;
+        let best_effort = wanted.best_effort.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
+        let best_effort: Vec<u8> = best_effort.iter().map(|sink| sink.0).collect();
+        let same = |entry: &JobEntry| {
+            entry.outcome.is_none()
+                && entry.spider == wanted.spider
+                && entry.args == wanted.args
+                && entry.replays == wanted.replays
+        };
         if fresh {
             for entry in self.jobs.iter_mut().filter(|entry| same(entry)) {
                 entry.outcome = Some(Outcome::Cancelled);
@@ -248,6 +314,9 @@ impl Document {
                     before.join(", ")
                 )));
             }
+            entry.best_effort = best_effort;
+            entry.schemas.clone_from(&wanted.schemas);
+            entry.made_by.clone_from(&wanted.made_by);
             let file_changed = std::mem::replace(&mut entry.spider_hash, hash.clone()) != hash;
             return Ok(Chosen { job: JobId(entry.id), continued: true, file_changed, given_up, sinks });
         }
@@ -259,6 +328,10 @@ impl Document {
             spider_hash: hash,
             sinks: sinks.iter().map(|sink| sink.0).collect(),
             outcome: None,
+            replays: wanted.replays,
+            best_effort,
+            made_by: wanted.made_by.clone(),
+            schemas: wanted.schemas.clone(),
         });
         Ok(Chosen { job: JobId(self.last_job), continued: false, file_changed: false, given_up, sinks })
     }
@@ -304,6 +377,10 @@ mod tests {
             args: BTreeMap::from([("area".to_owned(), area.to_owned())]),
             spider_hash: 7,
             sinks: vec!["items.jsonl".into()],
+            best_effort: Vec::new(),
+            replays: false,
+            made_by: None,
+            schemas: Vec::new(),
         }
     }
 

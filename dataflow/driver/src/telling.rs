@@ -6,8 +6,11 @@ use crate::record;
 use std::collections::BTreeMap;
 use weir_frontier::{Counters, LogLine};
 use weir_geo::{GeoCounts, Notice};
-use weir_model::{ExtractionNote, JobId, Outcome, Tick};
-use weir_stage::{ItemCounts, JobLive};
+use weir_model::{ExtractionNote, JobId, Outcome, SinkId, Tick};
+use weir_stage::{ItemCounts, JobLive, KnownItem};
+
+/// Counter of the items that best-effort sinks missed.
+const MISSED: &str = "items/missed";
 
 impl Engine {
     pub(crate) fn count(&mut self, urls: &Counters, items: &BTreeMap<JobId, ItemCounts>) {
@@ -47,6 +50,18 @@ impl Engine {
         self.notices.extend(notices.into_iter().map(|notice| notice.text));
     }
 
+    /// Items that a best-effort sink missed, as a counted remark.
+    pub(crate) fn keep_missed(&mut self, now: Tick, sink: SinkId, count: u64) {
+        let example = self.config.sink_names.get(usize::from(sink.0)).cloned().unwrap_or_default();
+        let running: Vec<JobId> =
+            self.jobs.iter().filter(|(_, run)| run.ended.is_none()).map(|(job, _)| *job).collect();
+        for job in running {
+            self.note(job, MISSED, count, &example);
+            let (counter, example) = (MISSED.to_owned(), example.clone());
+            self.write_own(now, &record::Record::Note { job, counter, count, example });
+        }
+    }
+
     pub(crate) fn note(&mut self, job: JobId, counter: &str, count: u64, example: &str) {
         let notes = &mut self.figures.entry(job).or_default().notes;
         match notes.get_mut(counter) {
@@ -67,6 +82,11 @@ impl Engine {
     #[must_use]
     pub fn live(&self, job: JobId) -> JobLive {
         self.live.get(&job).copied().unwrap_or_default()
+    }
+
+    /// The newest version of every item that the state knows. With one worker.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.stage.each_known(visit);
     }
 
     /// Requests under way.

@@ -35,7 +35,7 @@ pub use counters::{Counters, JobCounts};
 pub use frontier::Frontier;
 pub use job::{GeocodeField, JobSpec, JobTable, Order};
 pub use offer::{Candidate, CandidateBatch, Offer, OfferSource, slot_of, slot_of_release};
-pub use out::{Budget, Live, LogLine, Out, RobotsAnswer, RobotsOutcome, SettledPage};
+pub use out::{Budget, DeadRequest, Live, LogLine, Out, RobotsAnswer, RobotsOutcome, SettledPage};
 pub use prepare::{Elsewhere, Scratch, prepare};
 pub use slice::Slice;
 

@@ -4,7 +4,7 @@ use crate::address::Addr;
 use crate::counters::Counters;
 use crate::offer::Offer;
 use std::sync::Arc;
-use weir_model::{ExtractionNote, FailureClass, Item, JobId, Reason, Release, ReleaseId, Tick};
+use weir_model::{ExtractionNote, FailureClass, Item, JobId, Reason, Release, ReleaseId, Request, Tick};
 
 /// All effects of a step, in the order they were decided. The caller drains it and hands it in again.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Out {
     /// Answers to robots.txt of a domain that another slot may own: to `Frontier::robots_answer` of `answer.slot`, in the same step;
     /// those that `release_due` adds (a lost lease) in the next.
     pub robots: Vec<RobotsAnswer>,
+    /// Requests for pages that were given up for good: for the dead letters.
+    pub dead: Vec<DeadRequest>,
     /// What was counted in this step.
     pub counters: Counters,
     /// Lines of the crawl log, when enabled.
@@ -52,6 +54,19 @@ pub struct SettledPage {
     pub items: Vec<Item>,
     /// Counted remarks.
     pub notes: Vec<ExtractionNote>,
+}
+
+/// A request for a page whose verdict is a dead letter (`Reason::is_dead_letter`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadRequest {
+    /// The job.
+    pub job: JobId,
+    /// As it was last made.
+    pub request: Request,
+    /// Its verdict.
+    pub reason: Reason,
+    /// What happened, as a person reads it.
+    pub detail: Box<str>,
 }
 
 /// What robots.txt of an origin turned out to be, found on another domain.

@@ -6,9 +6,10 @@
 use crate::geocode::Left;
 use crate::items::{ItemCounts, OutboxId, OutboxItem, SinkVerdict};
 use std::collections::BTreeMap;
-use weir_frontier::{Addr, Counters, Elsewhere, Live, LogLine, Offer};
+use std::sync::Arc;
+use weir_frontier::{Addr, Counters, DeadRequest, Elsewhere, Live, LogLine, Offer};
 use weir_geo::GeoCounts;
-use weir_model::{ExtractionNote, JobId, Release, Report, SinkId, Tick};
+use weir_model::{ExtractionNote, Item, JobId, Release, ReleaseId, Report, SinkId, Tick};
 
 /// What happened outside.
 #[derive(Clone, Debug)]
@@ -28,10 +29,48 @@ pub enum Event {
         /// How.
         verdict: SinkVerdict,
     },
+    /// A sink has refused an item.
+    Refused {
+        /// Which sink.
+        sink: SinkId,
+        /// Which item.
+        id: OutboxId,
+        /// Why, as a person reads it.
+        reason: Box<str>,
+    },
+    /// A dead letter's item is to be written again.
+    Again(Box<Again>),
     /// A geocode provider or cache has answered.
     Geo(weir_geo::Event),
     /// What the step before has left (the stage's own).
     Left(LeftOver),
+}
+
+/// An item that is written again: it counts as a page of its job with this one item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Again {
+    /// A number that no release has or will have.
+    pub page: ReleaseId,
+    /// The item, of a job that is open.
+    pub item: Item,
+    /// To these sinks of the job, as far as they do not hold it.
+    pub sinks: u32,
+}
+
+/// What goes to the dead letters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Poison {
+    /// An item that a sink refused.
+    Item {
+        /// Which sink.
+        sink: SinkId,
+        /// The item.
+        item: Arc<Item>,
+        /// Why, as a person reads it; may be empty.
+        reason: Box<str>,
+    },
+    /// A request that was given up.
+    Request(Box<DeadRequest>),
 }
 
 /// What a step leaves for the next one: the stage's own.
@@ -89,6 +128,8 @@ pub struct Step {
     pub loads: Vec<(usize, Addr)>,
     /// Items to write.
     pub writes: Vec<OutboxItem>,
+    /// What went wrong for good: durable with the step.
+    pub poison: Vec<Poison>,
     /// What the geocoder wants: cache requests may leave at once, calls when the step is durable.
     pub geo: Vec<weir_geo::Command>,
     /// Counters of geocoding by job: what changed. What concerns no job is under `JobId(0)`.

@@ -36,6 +36,8 @@ pub struct Geocoding {
 pub(crate) struct PageItem {
     pub page: ReleaseId,
     pub item: Item,
+    /// Sinks that it may go to.
+    pub sinks: u32,
     /// What is to be looked up first.
     pub want: Option<Box<Want>>,
 }
@@ -52,7 +54,7 @@ pub(crate) struct Want {
 
 impl PageItem {
     pub fn plain(page: ReleaseId, item: Item) -> PageItem {
-        PageItem { page, item, want: None }
+        PageItem { page, item, sinks: u32::MAX, want: None }
     }
 
     /// Where it goes: to the owner of the address it wants, else to that of its key.
@@ -176,7 +178,7 @@ impl Geocode {
     /// A new item of a page.
     pub fn enter(&mut self, page: ReleaseId, item: Item) -> PageItem {
         let want = self.next_want(&item, 0).map(|(at, address)| Box::new(Want { waiter: None, at, address }));
-        PageItem { page, item, want }
+        PageItem { want, ..PageItem::plain(page, item) }
     }
 
     /// The next field of an item, from number `from` on, that has an address and no location.
@@ -205,9 +207,10 @@ impl Geocode {
     fn go_on(&mut self, waiter: Waiter, waiting: Waiting, from: usize, journal: &mut Vec<u8>) -> PageItem {
         let Waiting { page, item, .. } = waiting;
         match self.next_want(&item, from) {
-            Some((at, address)) => {
-                PageItem { page, item, want: Some(Box::new(Want { waiter: Some(waiter), at, address })) }
-            }
+            Some((at, address)) => PageItem {
+                want: Some(Box::new(Want { waiter: Some(waiter), at, address })),
+                ..PageItem::plain(page, item)
+            },
             None => {
                 record::wait_ended(journal, slot_of(waiter), waiter, page, item.job);
                 PageItem::plain(page, item)
@@ -218,9 +221,9 @@ impl Geocode {
     /// Looks up what an item wants, as far as its addresses are owned here. What need not wait any longer is in `done`.
     pub fn look_up(&mut self, now: Tick, page_item: PageItem, journal: &mut Vec<u8>, done: &mut Vec<PageItem>) {
         let mut queue = vec![page_item];
-        while let Some(PageItem { page, item, want }) = queue.pop() {
+        while let Some(PageItem { page, item, sinks, want }) = queue.pop() {
             let Some(want) = want else {
-                done.push(PageItem::plain(page, item));
+                done.push(PageItem { page, item, sinks, want });
                 continue;
             };
             let Want { waiter: recorded, at, address } = *want;
@@ -235,7 +238,7 @@ impl Geocode {
                     None => {
                         let want = self.next_want(&waiting.item, at + 1);
                         let want = want.map(|(at, address)| Box::new(Want { waiter: None, at, address }));
-                        PageItem { page, item: waiting.item, want }
+                        PageItem { want, ..PageItem::plain(page, waiting.item) }
                     }
                 });
             } else {

@@ -75,7 +75,8 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>, geocodes: b
 pub(crate) fn owner(event: &Event) -> Option<u8> {
     match event {
         Event::Report(report) => Some(page_slot(report.release)),
-        Event::Written { id, .. } => Some(id.slot()),
+        Event::Written { id, .. } | Event::Refused { id, .. } => Some(id.slot()),
+        Event::Again(again) => Some(page_slot(again.page)),
         Event::Geo(event) => Some(event.slot() as u8),
         Event::Left(left) => left.0.slot(),
         Event::Offer(_) | Event::Robots(_) => None,
@@ -197,8 +198,8 @@ fn keep_items<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) 
             input.for_each_time(|time, data| {
                 let mut session = output.session(&time);
                 let state = &mut *state.borrow_mut();
-                for Moved(PageItem { page, item, .. }) in data.flat_map(|batch| batch.drain(..)) {
-                    state.accept(page, item);
+                for Moved(PageItem { page, item, sinks, .. }) in data.flat_map(|batch| batch.drain(..)) {
+                    state.accept(page, item, sinks);
                 }
                 for page in state.items_out.settled_pages.drain(..) {
                     session.give(Moved(page));

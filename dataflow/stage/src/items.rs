@@ -10,10 +10,13 @@
 mod outbox;
 mod versions;
 
+use crate::event::Poison;
 use crate::record::{self, OutboxRecord};
 use outbox::Outbox;
 pub use outbox::{OutboxId, OutboxItem};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+pub use versions::KnownItem;
 use versions::Versions;
 use weir_model::wire::{Reader, WireError, put_u64};
 use weir_model::{Item, ItemId, JobId, ReleaseId, SinkId};
@@ -45,6 +48,8 @@ pub enum SinkVerdict {
     Stale,
     /// Refused by name: poison.
     Refused,
+    /// Not written, and nobody waits for it: the sink is best effort and away. The next crawl brings it.
+    Missed,
 }
 
 /// Item counters of one job.
@@ -83,6 +88,7 @@ impl SinkVerdict {
             SinkVerdict::Stored => delta.stored = 1,
             SinkVerdict::Stale => delta.stale = 1,
             SinkVerdict::Refused => delta.refused = 1,
+            SinkVerdict::Missed => {}
         }
         delta
     }
@@ -95,6 +101,8 @@ pub struct ItemsOut {
     pub writes: Vec<OutboxItem>,
     /// Items of these pages have settled (one entry an item).
     pub settled_pages: Vec<ReleaseId>,
+    /// Refused by a sink.
+    pub refused: Vec<Poison>,
     /// Count changes by job.
     pub counts: BTreeMap<JobId, ItemCounts>,
 }
@@ -149,6 +157,11 @@ impl Items {
         }
     }
 
+    /// The newest version of every item.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.slots.iter().for_each(|slot| slot.versions.each(visit));
+    }
+
     /// Bytes that wait in the outbox.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
@@ -161,13 +174,16 @@ impl Items {
         &self.counts
     }
 
-    /// An item of a settled page arrives.
-    pub fn accept(&mut self, page: ReleaseId, item: Item, journal: &mut Vec<u8>, out: &mut ItemsOut) {
+    /// An item of a settled page arrives; `sinks`: those of its job that it may go to.
+    pub fn accept(&mut self, page: ReleaseId, item: Item, sinks: u32, journal: &mut Vec<u8>, out: &mut ItemsOut) {
         let slot_index = item_slot(item.id);
         debug_assert!(self.owns(slot_index), "exchanged by item key");
         let id = OutboxId(((self.next + 1) << 6) | u64::from(slot_index));
         self.next += 1;
-        let masks = self.masks.get(&item.job).copied().unwrap_or_default();
+        let mut masks = self.masks.get(&item.job).copied().unwrap_or_default();
+        let upsert = masks.upsert;
+        masks.append &= sinks;
+        masks.upsert &= sinks;
         let slot = &mut self.slots[usize::from(slot_index)];
         let mut delta = ItemCounts { scraped: 1, ..ItemCounts::default() };
         let waiting = masks.append | slot.versions.needed(&item, masks.upsert, &mut delta);
@@ -180,7 +196,7 @@ impl Items {
             out.settled_pages.push(page);
         } else {
             slot.outbox.keep(OutboxRecord { id, page, waiting, item });
-            slot.outbox.send(id, masks.upsert, &mut out.writes);
+            slot.outbox.send(id, upsert, &mut out.writes);
         }
         self.count(job, &delta, out);
     }
@@ -201,7 +217,7 @@ impl Items {
     ) {
         let slot_index = id.slot();
         let slot = &mut self.slots[usize::from(slot_index)];
-        let Some(job) = slot.outbox.job_waiting(id, sink) else { return };
+        let Some(job) = slot.outbox.waiting(id, sink).map(|item| item.job) else { return };
         record::confirmed(journal, slot_index, id, sink, verdict);
         let mut delta = verdict.count();
         let Some((key, settled)) = slot.settle(id, sink, verdict) else { return };
@@ -216,6 +232,16 @@ impl Items {
             slot.outbox.next(id, key, upsert_of, &mut out.writes);
         }
         self.count(job, &delta, out);
+    }
+
+    /// A sink has refused one item: settled, and poison with the reason.
+    pub fn refused(&mut self, sink: SinkId, id: OutboxId, reason: Box<str>, journal: &mut Vec<u8>, out: &mut ItemsOut) {
+        let slot = &self.slots[usize::from(id.slot())];
+        if let Some(item) = slot.outbox.waiting(id, sink) {
+            let item = Arc::clone(item);
+            out.refused.push(Poison::Item { sink, item, reason });
+        }
+        self.written(sink, id, SinkVerdict::Refused, journal, out);
     }
 
     /// After a restart: everything in the outbox is to be written again, in order of version a key.
@@ -250,7 +276,7 @@ impl Items {
             }
             record::CONFIRMED => {
                 let (id, sink, verdict) = record::read_confirmed(fields)?;
-                let Some(job) = state.outbox.job_waiting(id, sink) else { return Ok(()) };
+                let Some(job) = state.outbox.waiting(id, sink).map(|item| item.job) else { return Ok(()) };
                 let mut delta = verdict.count();
                 if let Some((_, Some(_page))) = state.settle(id, sink, verdict) {
                     delta.settled = 1;

@@ -16,8 +16,9 @@ mod remote;
 mod stage;
 mod worker;
 
-pub use event::{Event, JobLive, LaneBytes, LeftOver, Step};
+pub use event::{Again, Event, JobLive, LaneBytes, LeftOver, Poison, Step};
 pub use geocode::Geocoding;
-pub use items::{ItemCounts, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot};
+pub use items::{ItemCounts, KnownItem, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot};
 pub use ledger::page_slot;
+pub use record::item_of_record;
 pub use stage::{Stage, StageConfig};

@@ -58,6 +58,17 @@ pub(crate) struct OutboxRecord {
     pub item: Item,
 }
 
+/// The item of a journal record that puts one into the outbox; `None`: another record.
+#[must_use]
+pub fn item_of_record(record: &[u8]) -> Option<Item> {
+    let mut fields = Reader::new(record);
+    if fields.u8().ok()? != OUTBOX {
+        return None;
+    }
+    fields.u8().ok()?;
+    read_outbox(&mut fields).ok().map(|outbox| outbox.item)
+}
+
 pub(crate) fn read_outbox(reader: &mut Reader<'_>) -> Result<OutboxRecord, WireError> {
     Ok(OutboxRecord {
         id: OutboxId(reader.fixed()?),
@@ -75,6 +86,7 @@ pub(crate) fn confirmed(journal: &mut Vec<u8>, slot: u8, id: OutboxId, sink: Sin
             SinkVerdict::Stored => 0,
             SinkVerdict::Stale => 1,
             SinkVerdict::Refused => 2,
+            SinkVerdict::Missed => 3,
         });
     });
 }
@@ -89,6 +101,7 @@ pub(crate) fn read_confirmed(reader: &mut Reader<'_>) -> Result<(OutboxId, SinkI
         0 => SinkVerdict::Stored,
         1 => SinkVerdict::Stale,
         2 => SinkVerdict::Refused,
+        3 => SinkVerdict::Missed,
         _ => return Err(WireError { expected: "a sink's verdict" }),
     };
     Ok((id, sink, verdict))

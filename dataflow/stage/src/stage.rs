@@ -4,10 +4,10 @@
 //! Invariants: a step returns when its events have come to rest on every worker; the same events give the same sets of
 //! effects at any number of workers; nobody else names timely.
 
-use crate::event::{Event, Step};
+use crate::event::{Event, Poison, Step};
 use crate::geocode::Geocoding;
 use crate::graph::owner;
-use crate::items::{ItemCounts, SinkMasks};
+use crate::items::{ItemCounts, KnownItem, SinkMasks};
 use crate::remote::{self, Remote, Threads};
 use crate::worker::{Shell, Taken, WorkerConfig};
 use std::collections::BTreeMap;
@@ -236,6 +236,14 @@ impl Stage {
         }
     }
 
+    /// The newest version of every item that the state knows.
+    ///
+    /// # Panics
+    /// With several workers: who only looks needs one.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.local.as_ref().expect("one worker, without a thread").each_known(visit);
+    }
+
     /// Durable counts over all workers: URLs and items by job.
     pub fn counts(&mut self) -> (Counters, BTreeMap<JobId, ItemCounts>) {
         let (mut urls, mut items) = self.local.as_ref().map(Shell::counts).unwrap_or_default();
@@ -308,6 +316,8 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     append(&mut step.alone, out.alone);
     step.loads.extend(out.loads.into_iter().map(|addr| (worker, addr)));
     append(&mut step.writes, taken.items.writes);
+    append(&mut step.poison, taken.items.refused);
+    step.poison.extend(out.dead.into_iter().map(|dead| Poison::Request(Box::new(dead))));
     append(&mut step.geo, taken.geo.commands);
     append(&mut step.geo_notices, taken.geo.notices);
     for (job, counts) in &taken.geo.counts {

@@ -3,10 +3,10 @@
 //! Phase one runs the dataflow until it has come to rest everywhere; phase two releases what is due. A worker knows no time
 //! but what it is told with a step, and touches nothing outside: what it wants is left in `Out` and taken by the shell.
 
-use crate::event::{Event, JobLive, LaneBytes, LeftOver};
+use crate::event::{Again, Event, JobLive, LaneBytes, LeftOver};
 use crate::geocode::{GeoTaken, Geocode, Geocoding, Left, PageItem};
 use crate::graph::{self, Graph};
-use crate::items::{Items, ItemsOut, SinkMasks};
+use crate::items::{Items, ItemsOut, KnownItem, SinkMasks, SinkVerdict};
 use crate::ledger::Ledger;
 use crate::moved::Moved;
 use crate::record;
@@ -60,8 +60,23 @@ impl State {
         match event {
             Event::Offer(offer) => self.offers.push(offer),
             Event::Robots(answer) => self.robots.push(answer),
+            Event::Written { sink, id, verdict: SinkVerdict::Refused } => {
+                self.items.refused(sink, id, Box::default(), &mut self.out.journal, &mut self.items_out);
+            }
             Event::Written { sink, id, verdict } => {
                 self.items.written(sink, id, verdict, &mut self.out.journal, &mut self.items_out);
+            }
+            Event::Refused { sink, id, reason } => {
+                self.items.refused(sink, id, reason, &mut self.out.journal, &mut self.items_out);
+            }
+            Event::Again(again) => {
+                let Again { page, item, sinks } = *again;
+                let counts = self.out.counters.job(item.job);
+                counts.offered += 1;
+                counts.admitted += 1;
+                counts.pending += 1;
+                self.ledger.open(page, item.job, 1);
+                self.page_items.push(PageItem { sinks, ..PageItem::plain(page, item) });
             }
             Event::Report(report) => {
                 self.frontier.settle(self.now, *report, &mut self.out);
@@ -107,8 +122,8 @@ impl State {
         self.geocode.look_up(self.now, item, &mut self.out.journal, &mut self.page_items);
     }
 
-    pub fn accept(&mut self, page: ReleaseId, item: Item) {
-        self.items.accept(page, item, &mut self.out.journal, &mut self.items_out);
+    pub fn accept(&mut self, page: ReleaseId, item: Item, sinks: u32) {
+        self.items.accept(page, item, sinks, &mut self.out.journal, &mut self.items_out);
     }
 
     pub fn item_settled(&mut self, page: ReleaseId) {
@@ -341,6 +356,11 @@ impl Shell {
     /// Begins to move bodies out of sparse chunks, so that the store can drop them after the next snapshot.
     pub fn compact(&mut self) {
         self.compact_steps = COMPACT_STEPS;
+    }
+
+    /// The newest version of every item of this worker.
+    pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
+        self.state.borrow().items.each_known(visit);
     }
 
     /// Durable counts of this worker.

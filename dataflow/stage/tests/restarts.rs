@@ -234,7 +234,7 @@ fn records_and_sections_that_no_stage_wrote_are_refused() {
         ("cut off", vec![64, 3, 1, 2]),
         ("a slot that is none", confirmed(64, 0, 0)),
         ("a sink that is none", confirmed(0, 32, 0)),
-        ("a verdict that is none", confirmed(0, 0, 3)),
+        ("a verdict that is none", confirmed(0, 0, 4)),
     ] {
         assert!(world.stage.replay(&[(addr, &record)]).is_err(), "{what}");
     }

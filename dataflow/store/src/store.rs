@@ -231,9 +231,14 @@ impl Store {
 
     /// Reads a document; `None` when it was never put.
     pub fn get_document(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Store::peek_document(&*self.journal.disk, name)
+    }
+
+    /// Reads a document of a directory without opening it: also while another process owns it.
+    pub fn peek_document(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let file = layout::document_file(name);
-        let Some(content) = document::read_whole(&*self.journal.disk, &file)? else { return Ok(None) };
-        Ok(Some(document::decode(&*self.journal.disk, &file, "doc", &content)?.to_vec()))
+        let Some(content) = document::read_whole(disk, &file)? else { return Ok(None) };
+        Ok(Some(document::decode(disk, &file, "doc", &content)?.to_vec()))
     }
 
     /// Names of all documents, sorted.

@@ -21,6 +21,8 @@ pub(crate) mod exit {
     pub const STOPPED: u8 = 3;
     /// Could not go on, or a contract failed.
     pub const FAILED: u8 = 4;
+    /// An audit found differences.
+    pub const DIFFERS: u8 = 5;
     /// Interrupted; the same command goes on.
     pub const INTERRUPTED: u8 = 130;
 }
@@ -42,11 +44,18 @@ struct Cli {
 enum Command {
     /// Crawl with a spider on this machine; the same command goes on where it stopped
     Crawl(cmd::crawl::Args),
+    /// The listings nearest to a point, from a sink that has locations
+    Geo(cmd::geo::Args),
     /// Run a spider's contracts
     Check(cmd::check::Args),
     /// Validate spider files, print their JSON Schema
     #[command(subcommand)]
     Spider(cmd::spider::Args),
+    /// What went wrong for good: list it, look at it, let it enter again
+    #[command(subcommand)]
+    DeadLetters(cmd::dead_letters::Args),
+    /// Prove a job: every URL has one verdict, every item is in every required sink with its content
+    Audit(cmd::audit::Args),
     /// Serve the practice site on loopback
     Site(cmd::site::Args),
     /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
@@ -65,8 +74,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Crawl(args) => cmd::crawl::run(args),
+        Command::Geo(args) => cmd::geo::run(args),
         Command::Check(args) => cmd::check::run(args),
         Command::Spider(args) => cmd::spider::run(args),
+        Command::DeadLetters(args) => cmd::dead_letters::run(args),
+        Command::Audit(args) => cmd::audit::run(args),
         Command::Site(args) => cmd::site::run(args),
         Command::Stage(args) => cmd::stage::run(args),
         Command::Enqueue(args) => cmd::enqueue::run(args),

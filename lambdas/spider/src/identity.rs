@@ -47,6 +47,33 @@ pub(crate) fn identify<'r>(
     Ok((ItemId(xxh3_128(scratch)), hash))
 }
 
+/// Id and content hash of values that were read back, as `identify` gave them; no id without the key.
+#[must_use]
+pub fn identity_of(schema: &ItemSchema, values: &[Value]) -> (Option<ItemId>, u64) {
+    let mut bytes = Vec::new();
+    for (field, value) in schema.fields.iter().zip(values).filter(|(field, _)| !field.volatile) {
+        bytes.extend_from_slice(&xxh3_64(field.name.as_bytes()).to_le_bytes());
+        encode(value, &mut bytes);
+    }
+    let hash = xxh3_64(&bytes);
+    if schema.key.is_empty() {
+        bytes.extend_from_slice(&seed(schema));
+        return (Some(ItemId(xxh3_128(&bytes))), hash);
+    }
+    (id_of(schema, values), hash)
+}
+
+/// The id alone: of it nothing but the key need be known. `None` without a key of its own, or when a value of it is missing.
+#[must_use]
+pub fn id_of(schema: &ItemSchema, values: &[Value]) -> Option<ItemId> {
+    let mut bytes = seed(schema);
+    for name in &schema.key {
+        let value = values.get(schema.position(name)?).filter(|value| !is_empty(value))?;
+        encode(value, &mut bytes);
+    }
+    (!schema.key.is_empty()).then(|| ItemId(xxh3_128(&bytes)))
+}
+
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

@@ -108,7 +108,7 @@ mod context;
 mod convert;
 mod error;
 mod extensions;
-mod identity;
+pub mod identity;
 mod json;
 mod links;
 mod load;

@@ -1,6 +1,6 @@
 //! A condition on a field as a person writes it behind `--where`: `price<=300`, `town=London`, `title~garden`. Pure.
 //!
-//! Each sink gives it the meaning of its own field types; what no field of that name or no value of that type is, it refuses.
+//! What it means is decided in `filter`, once for all sinks.
 
 use crate::{ErrorClass, SinkError};
 

@@ -2,7 +2,11 @@
 //!
 //! A sink's tests implement `Place` (make a sink on it, read it back) and call `suite`. Each part is named by what it promises.
 
-use crate::{ItemOutcome, JobInfo, Sink, SinkKind, SinkMark};
+mod near;
+
+pub use near::nearest;
+
+use crate::{ItemOutcome, JobInfo, Read, Sink, SinkKind, SinkMark};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,6 +93,7 @@ pub fn suite<P: Place>(mut fresh: impl FnMut() -> P) {
     a_job_resumed_at_its_mark_repeats_nothing_and_loses_nothing(&mut fresh());
     a_job_that_died_before_its_first_mark_begins_again(&mut fresh());
     finishing_twice_is_finishing_once(&mut fresh());
+    what_was_written_reads_back_as_it_was(&mut fresh());
     the_generation_stays_as_long_as_the_place(&mut fresh());
     let kind = fresh().sink().describe().kind;
     match kind {
@@ -279,6 +284,37 @@ fn versions_in_one_batch_settle_in_any_order(place: &mut impl Place) {
     );
     finish(sink);
     assert_eq!(stored(place), expected([(1, 3.0), (2, 9.0)]));
+}
+
+/// Sinks that cannot be read back say so; the others give every item with its values.
+fn what_was_written_reads_back_as_it_was(place: &mut impl Place) {
+    let mut sink = opened(place, None);
+    let items: Vec<_> = (0..50).map(|id| item(id, 3, f64::from(id) / 7.0)).collect();
+    write(&mut *sink, &items);
+    finish(sink);
+    let mut sink = place.sink();
+    let mut found = BTreeMap::new();
+    let info = job(None);
+    let mut count = 0;
+    let read = wait(sink.read_back(&info, &mut |stored| {
+        count += 1;
+        found.insert(stored.name(&schema()).expect("its key is there"), stored);
+    }));
+    if let Err(error) = read {
+        assert!(error.what.contains("cannot be read back"), "{error}");
+        return;
+    }
+    assert_eq!((count, found.len()), (50, 50), "every item once");
+    for item in &items {
+        let stored = &found[&crate::read::name_of(&schema(), item).expect("a key")];
+        for (value, read) in item.values.iter().zip(&stored.values) {
+            // A place may be unable to tell; what it tells is true.
+            assert!(*read == Read::Unsure || *read == Read::Value(value.clone()), "{read:?} instead of {value:?}");
+        }
+        assert_eq!(stored.values.len(), item.values.len());
+        assert!(stored.id.is_none_or(|id| id == item.id) && stored.version.is_none_or(|version| version == 3));
+        assert!(stored.hash.is_none_or(|hash| hash == item.hash));
+    }
 }
 
 fn order_is_kept(place: &mut impl Place) {

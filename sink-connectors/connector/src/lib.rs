@@ -1,6 +1,6 @@
 //! What every sink is: a trait with one outcome an item, error classes, batching, sink URLs, and the suite that all pass.
 //!
-//! Decides what "stored" means and how a sink may fail. Knows no database, no clock and no runtime; the embedded sinks block the
+//! Decides what "stored" means, how a sink may fail, and what a search for the nearest listings gives, whichever sink is asked. Knows no database, no clock and no runtime; the embedded sinks block the
 //! calling thread while they write, so the driver gives each a thread of its own.
 //!
 //! Invariants: `write` gives one outcome for each item, in order; what it calls stored is durable; an older version never
@@ -10,13 +10,23 @@ pub mod batch;
 mod condition;
 pub mod contract;
 mod error;
+pub mod fields;
+mod filter;
+mod near;
+pub mod read;
+mod required;
 mod sink;
 pub mod text;
 mod url;
+mod words;
 
 pub use batch::{BatchPolicy, Batcher};
 pub use condition::{Comparison, Condition};
 pub use error::{ErrorClass, SinkError};
+pub use filter::{Filter, Wanted};
 pub use futures_util::future::BoxFuture;
+pub use near::{Found, LIMIT_MAX, Near, Reader, Search};
+pub use read::{Read, StoredItem};
+pub use required::split_required;
 pub use sink::{ItemOutcome, JobInfo, Opened, Sink, SinkInfo, SinkKind, SinkMark};
 pub use url::{FeedFormat, ServerKind, SinkUrl, redact};

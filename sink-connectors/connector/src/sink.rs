@@ -1,6 +1,6 @@
 //! The sink trait and what it exchanges with the driver.
 
-use crate::{BatchPolicy, ErrorClass, SinkError};
+use crate::{BatchPolicy, ErrorClass, SinkError, StoredItem};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome};
@@ -43,6 +43,24 @@ pub trait Sink: Send {
             url,
             "a sink that keeps one row an item",
             "Ask `can_delist` first: this is a mistake in weir, please report it",
+        );
+        Box::pin(std::future::ready(Err(unsupported)))
+    }
+
+    /// Reads back what is stored of the job's item types, whichever job wrote it; opened or not, and without changing anything. Each
+    /// item goes to `each`, in any order.
+    fn read_back<'a>(
+        &'a mut self,
+        _job: &'a JobInfo,
+        _each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        let SinkInfo { name, url, .. } = self.describe();
+        let unsupported = SinkError::new(
+            ErrorClass::Configuration,
+            format!("a sink of kind {name} cannot be read back"),
+            url,
+            "a sink that can",
+            "Compare it by its own means",
         );
         Box::pin(std::future::ready(Err(unsupported)))
     }

@@ -60,6 +60,8 @@ pub enum ServerKind {
     Mysql,
     /// Redis.
     Redis,
+    /// Elasticsearch or OpenSearch.
+    Elasticsearch,
 }
 
 impl ServerKind {
@@ -69,12 +71,18 @@ impl ServerKind {
         Some(match scheme {
             "mysql" | "mariadb" => ServerKind::Mysql,
             "redis" | "rediss" => ServerKind::Redis,
+            "elasticsearch"
+            | "elasticsearch+http"
+            | "elasticsearch+https"
+            | "opensearch"
+            | "opensearch+http"
+            | "opensearch+https" => ServerKind::Elasticsearch,
             _ => return None,
         })
     }
 }
 
-const KNOWN: &str = "PATH.jsonl (or .jl), PATH.json, PATH.csv, PATH:FORMAT with FORMAT jsonlines, json or csv, sqlite:PATH.db, mysql://USER@HOST/DB/TABLE or redis://HOST/0";
+const KNOWN: &str = "PATH.jsonl (or .jl), PATH.json, PATH.csv, PATH:FORMAT with FORMAT jsonlines, json or csv, sqlite:PATH.db, mysql://USER@HOST/DB/TABLE, elasticsearch://HOST:9200/INDEX or redis://HOST/0";
 
 impl SinkUrl {
     /// Reads what stands behind `-o`.
@@ -205,6 +213,19 @@ mod tests {
             SinkUrl::parse("sqlite:///var/x?new_columns=add"),
             Ok(SinkUrl::Sqlite { path: "/var/x".into(), add_columns: true })
         );
+    }
+
+    #[test]
+    fn a_server_is_known_by_its_scheme_and_its_connector_reads_the_rest() {
+        for (url, kind) in [
+            ("mysql://me@h/db/t", ServerKind::Mysql),
+            ("rediss://h/0", ServerKind::Redis),
+            ("elasticsearch://h:9200/homes", ServerKind::Elasticsearch),
+            ("elasticsearch+https://me@h/homes?tls_ca=/ca.pem", ServerKind::Elasticsearch),
+            ("opensearch://h/homes", ServerKind::Elasticsearch),
+        ] {
+            assert_eq!(SinkUrl::parse(url), Ok(SinkUrl::Server { kind, url: url.to_owned() }));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! index that was made anew, or is empty, has a new generation.
 
 use crate::alias::{self, There};
-use crate::error;
+use crate::error::{self, Meaning};
 use crate::link::{Body, Link};
 use crate::migrate;
 use crate::schema;
@@ -198,14 +198,22 @@ async fn generation(
 async fn may_write(link: &mut Link, name: &str) -> Result<(), SinkError> {
     let lines = format!("{}\n{}\n", json!({"update": {"_index": name, "_id": "weir-may-write"}}), json!({"doc": {}}));
     let path = "/_bulk?filter_path=error,items.*.status,items.*.error";
-    let json = alias::told(link, "write", Method::POST, path, &Body::Lines(lines.into())).await?;
+    let answer = alias::asked(link, "write", Method::POST, path, &Body::Lines(lines.into())).await?;
+    // A busy server forbids nothing: whoever writes backs off.
+    if answer.status == 429 {
+        return Ok(());
+    }
+    if !answer.is_ok() {
+        return Err(error::refused("write", &link.place.shown, &answer));
+    }
+    let json = answer.json();
     let status = json.pointer("/items/0/update/status").and_then(Json::as_u64).unwrap_or(0);
     let said = json.pointer("/items/0/update/error").map(error::said).unwrap_or_default();
-    match u16::try_from(status).unwrap_or(0) {
-        404 | 200..=299 => Ok(()),
-        status => {
+    match (u16::try_from(status).unwrap_or(0), error::meaning(u16::try_from(status).unwrap_or(0), &said.kind)) {
+        (404 | 200..=299, _) | (429, Meaning::Busy) => Ok(()),
+        (status, meaning) => {
             let text = format!("{} (status {status})", said.text);
-            Err(error::by_meaning("write", &link.place.shown, error::meaning(status, &said.kind), &text))
+            Err(error::by_meaning("write", &link.place.shown, meaning, &text))
         }
     }
 }

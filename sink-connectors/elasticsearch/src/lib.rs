@@ -24,6 +24,6 @@ mod size;
 mod tls;
 mod write;
 
-pub use near::{ElasticsearchReader, Found, Near};
+pub use near::ElasticsearchReader;
 pub use place::{ElasticsearchPlace, Secret, Tls};
 pub use sink::ElasticsearchSink;

@@ -81,6 +81,21 @@ fn a_busy_server_gets_smaller_requests_and_nothing_is_refused() {
 }
 
 #[test]
+fn a_server_that_is_busy_at_the_start_keeps_no_crawl_from_beginning() {
+    let fake = Fake::start();
+    let mut sink = ElasticsearchSink::from_url(&fake.url("")).unwrap();
+    for whole in [true, false] {
+        fake.state().may_write = Some((whole, 429, "es_rejected_execution_exception"));
+        sink.open(&job(None)).unwrap();
+        fake.state().may_write = Some((whole, 403, "security_exception"));
+        assert!(sink.open(&job(None)).unwrap_err().todo.contains("rights"));
+    }
+    fake.state().may_write = None;
+    sink.open(&job(None)).unwrap();
+    assert_eq!(stored(&try_write(&mut sink, &batch(0..3)).unwrap()), 3);
+}
+
+#[test]
 fn when_every_item_is_rejected_in_a_good_answer_the_batch_comes_again() {
     let fake = Fake::start();
     let mut sink = opened(&fake, "");

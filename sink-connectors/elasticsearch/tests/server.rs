@@ -7,8 +7,9 @@ use common::{Alias, batch, job_with, try_write, with_value};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use weir_connector::contract::{self, item, job, wait, write};
-use weir_connector::{Condition, ErrorClass, ItemOutcome, JobInfo, Sink};
-use weir_elasticsearch::{ElasticsearchReader, ElasticsearchSink, Near};
+use weir_connector::{ErrorClass, ItemOutcome, JobInfo, Near, Reader, Sink};
+use weir_elasticsearch::{ElasticsearchReader, ElasticsearchSink};
+use weir_geo::Location;
 use weir_model::{FieldKind, Item, ItemId, Outcome, Value};
 
 #[test]
@@ -316,34 +317,25 @@ fn of_two_writers_of_one_version_the_greater_hash_stays_whoever_is_first() {
 }
 
 #[test]
-fn the_nearest_listings_come_first_with_their_distance() {
+fn the_nearest_listings_are_those_of_every_sink() {
+    let alias = Alias::fresh("");
+    let reader = ElasticsearchReader::from_url(&alias.url("")).unwrap();
+    contract::nearest(Box::new(alias.sink()), &reader);
+}
+
+#[test]
+fn a_delisted_listing_is_not_near_and_an_index_must_be_named() {
     let alias = Alias::fresh("");
     let mut sink = alias.open();
-    // Westwards of the point, 0.001 degrees of longitude apart: 69.2 m at 51.5 degrees north.
     write(&mut sink, &batch(0..20));
     wait(sink.delist(0, &[item(2, 1, 1.0).id], 5)).unwrap();
     wait(sink.finish(Outcome::Finished, true)).unwrap();
-    let reader = ElasticsearchReader::from_url(&alias.url("")).unwrap();
-    let near = Near { lat: 51.5, lon: -0.25, within_km: Some(0.8), limit: 100, field: None, conditions: Vec::new() };
-    let found = wait(reader.nearest(near.clone())).unwrap();
-    let rooms = |found: &[weir_elasticsearch::Found]| -> Vec<u64> {
-        found.iter().map(|found| found.row["rooms"].as_u64().unwrap()).collect()
-    };
-    assert_eq!(rooms(&found), [0, 4, 6, 8, 10], "odd ones have no place, the second is delisted, the twelfth too far");
-    assert!(found[0].km < 0.001 && (found[1].km - 0.2769).abs() < 0.001, "{found:?}");
-    assert_eq!(found[1].id, item(4, 1, 1.0).id);
-    let asked = |conditions: &[&str]| {
-        let conditions = conditions.iter().map(|text| Condition::parse(text).unwrap()).collect();
-        wait(reader.nearest(Near { conditions, ..near.clone() }))
-    };
-    assert_eq!(rooms(&asked(&["price>=6", "price < 10.0"]).unwrap()), [6, 8]);
-    assert_eq!(rooms(&asked(&["url=http://site/00004"]).unwrap()), [4]);
-    assert_eq!(rooms(&asked(&["rooms!=0", "new=true"]).unwrap()), [4, 6, 8, 10]);
-    assert_eq!(rooms(&asked(&["tags~D", "seen=2015-01-01", "rooms<=4"]).unwrap()), [0, 4]);
-    for (condition, word) in [("prise<3", "weir_version"), ("price<cheap", "cheap"), ("seen<soon", "soon")] {
-        let error = asked(&[condition]).unwrap_err();
-        assert!(error.class == ErrorClass::Configuration && error.what.contains(word), "{error}");
-    }
+    let near = Near { within_km: Some(0.8), ..Near::new(Location::new(51.5, -0.25).unwrap(), 100) };
+    let found = wait(ElasticsearchReader::from_url(&alias.url("")).unwrap().nearest(&near)).unwrap();
+    let rooms: Vec<u64> = found.iter().map(|found| found.item["rooms"].as_u64().unwrap()).collect();
+    assert_eq!(rooms, [0, 4, 6, 8, 10], "odd ones have no place, the second is delisted, the twelfth too far");
     let nowhere = ElasticsearchReader::from_url(&alias.url("").replace("/weir-t", "/weir-nothere")).unwrap();
-    assert!(wait(nowhere.nearest(near)).unwrap_err().what.contains("no index"));
+    assert!(wait(nowhere.nearest(&near)).unwrap_err().what.contains("no index"));
+    let unnamed = ElasticsearchReader::from_url(&format!("elasticsearch://127.0.0.1:{}", alias.port())).unwrap();
+    assert!(wait(unnamed.nearest(&near)).unwrap_err().todo.contains("PORT/INDEX"));
 }

@@ -10,6 +10,7 @@ mod cell;
 mod charset;
 mod export;
 mod file;
+mod readback;
 mod sink;
 
 pub use cell::Cell;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, FeedFormat, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind,
-    SinkMark, text,
+    SinkMark, StoredItem, text,
 };
 use weir_model::{Item, ItemSchema, Outcome};
 
@@ -267,6 +267,14 @@ impl Sink for FeedSink {
         outcomes: &'a mut Vec<ItemOutcome>,
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
         Box::pin(async move { self.write_now(items, outcomes) })
+    }
+
+    fn read_back<'a>(
+        &'a mut self,
+        job: &'a JobInfo,
+        each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move { crate::readback::read_back(&self.path, self.format, job, each) })
     }
 
     fn finish<'a>(&'a mut self, outcome: Outcome, _complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -12,6 +12,7 @@ mod history;
 mod link;
 mod near;
 mod place;
+mod readback;
 mod row;
 mod schema;
 mod sink;
@@ -19,6 +20,6 @@ mod split;
 mod table;
 mod write;
 
-pub use near::{Found, MysqlReader, Near};
+pub use near::MysqlReader;
 pub use place::{MysqlPlace, Secret, Tls, WriteMode};
 pub use sink::MysqlSink;

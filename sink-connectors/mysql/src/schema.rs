@@ -1,6 +1,7 @@
 //! From an item's schema to SQL text: names from an allow-list, columns by kind, the guarded upsert. Pure.
 
 use crate::place::WriteMode;
+pub(crate) use weir_connector::fields::{described, remembered};
 use weir_model::{Field, FieldKind, ItemSchema};
 
 /// Longest identifier of the server.
@@ -230,18 +231,6 @@ pub(crate) fn write_sql(table: &str, columns: &[Column], mode: WriteMode) -> Wri
         row: format!("({})", vec!["?"; names.len()].join(",")),
         tail,
     }
-}
-
-/// What is remembered of a schema to compare the next one with: `name kind` a line.
-pub(crate) fn remembered(schema: &ItemSchema) -> String {
-    schema.fields.iter().map(|field| format!("{} {}\n", field.name, described(field))).collect()
-}
-
-/// `float`, `list of str`.
-pub(crate) fn described(field: &Field) -> String {
-    let kind =
-        serde_json::to_value(field.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-    if field.many { format!("list of {kind}") } else { kind }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+    StoredItem,
 };
 use weir_model::{Item, ItemId, Outcome};
 
@@ -199,6 +200,40 @@ impl Sink for MysqlSink {
             *outcomes = written.outcomes;
             self.say_cuts(written.cuts);
             Ok(SinkMark::default())
+        })
+    }
+
+    fn read_back<'a>(
+        &'a mut self,
+        job: &'a JobInfo,
+        each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let link = Link::new(self.place.clone(), &self.place.password(self.env)?);
+            let link = Arc::new(Mutex::new(link));
+            let bridge = Bridge::start("mysql")?;
+            for (number, schema) in job.schemas.iter().enumerate() {
+                let mut after = None;
+                loop {
+                    let (link, schema) = (Arc::clone(&link), Arc::clone(schema));
+                    let page = async move {
+                        let mut link = link.lock().await;
+                        let place = link.place.clone();
+                        let work =
+                            async { crate::readback::page(link.conn().await?, &place, number, &schema, after).await };
+                        let done = tokio::time::timeout(place.timeout, work).await;
+                        done.unwrap_or_else(|_| Err(error::timed_out("read", &place.shown, "timeout")))
+                    };
+                    let (items, is_last) = bridge.run(page).await?;
+                    after = items.last().and_then(|item| item.id).or(after);
+                    items.into_iter().for_each(&mut *each);
+                    if is_last {
+                        break;
+                    }
+                }
+            }
+            bridge.run(async move { link.lock().await.close().await }).await;
+            Ok(())
         })
     }
 

@@ -6,9 +6,10 @@ mod common;
 use common::{Database, hex, job_with, with_value};
 use std::sync::Arc;
 use weir_connector::contract::{self, item, job, schema, wait, write};
-use weir_connector::{ErrorClass, ItemOutcome, Sink};
+use weir_connector::{ErrorClass, ItemOutcome, Near, Reader, Sink};
+use weir_geo::Location;
 use weir_model::{Field, FieldKind, Item, Outcome, Value};
-use weir_mysql::{MysqlReader, MysqlSink, Near};
+use weir_mysql::{MysqlReader, MysqlSink};
 
 fn finished(sink: &mut dyn Sink) {
     wait(sink.finish(Outcome::Finished, true)).unwrap();
@@ -242,14 +243,22 @@ fn the_nearest_listings_come_first_and_the_antimeridian_is_no_wall() {
         &[at(1, 0.0, 179.99), at(2, 0.0, -179.99), at(3, 0.0, 179.0), at(4, 51.5, 0.0), with_value(5, 5, Value::Null)],
     );
     let reader = MysqlReader::from_url(&database.url("")).unwrap();
-    let near = Near { lat: 0.0, lon: 179.995, within_km: None, limit: 3, field: None };
-    let found = wait(reader.nearest(near.clone())).unwrap();
+    let near = Near::new(Location::new(0.0, 179.995).unwrap(), 3);
+    let found = wait(reader.nearest(&near)).unwrap();
     let shown: Vec<_> = found.iter().map(|found| ((found.id.0 >> 64) as u32, (found.km * 1000.0).round())).collect();
     assert_eq!(shown, [(1, 556.0), (2, 1668.0), (3, 110_639.0)]);
-    assert_eq!(found[0].row["url"], "http://site/00001");
-    let within = wait(reader.nearest(Near { within_km: Some(1.0), ..near.clone() })).unwrap();
+    assert_eq!(found[0].item["url"], "http://site/00001");
+    let within = wait(reader.nearest(&Near { within_km: Some(1.0), ..near.clone() })).unwrap();
     assert_eq!(within.len(), 1);
-    assert!(wait(reader.nearest(Near { lat: 95.0, ..near })).unwrap_err().to_string().contains("95"));
+    let error = wait(reader.nearest(&Near { field: Some("office".to_owned()), ..near })).unwrap_err();
+    assert!(error.what.contains("office"), "{error}");
+}
+
+#[test]
+fn the_nearest_listings_are_those_of_every_sink() {
+    let database = Database::fresh("");
+    let reader = MysqlReader::from_url(&database.url("")).unwrap();
+    contract::nearest(Box::new(database.sink()), &reader);
 }
 
 #[test]

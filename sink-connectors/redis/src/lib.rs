@@ -13,12 +13,13 @@ mod error;
 mod link;
 mod near;
 mod place;
+mod readback;
 mod row;
 mod schema;
 mod script;
 mod sink;
 
 pub use cache::RedisCache;
-pub use near::{Found, Near, RedisReader};
+pub use near::RedisReader;
 pub use place::{RedisPlace, Secret};
 pub use sink::RedisSink;

@@ -40,6 +40,25 @@ impl Keys {
         })
     }
 
+    /// What the keys of all items match, and some others.
+    pub fn pattern(&self) -> String {
+        // A prefix of the operator's own may have characters that mean something in a pattern.
+        let mut pattern = String::new();
+        for c in self.prefix.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern + "*"
+    }
+
+    /// The item of a key; `None`: it is no item's.
+    pub fn id_of(&self, key: &str) -> Option<ItemId> {
+        let id = key.strip_prefix(&self.prefix)?;
+        (id.len() == 32).then(|| u128::from_str_radix(id, 16).ok().map(ItemId)).flatten()
+    }
+
     /// An item's hash.
     pub fn item(&self, id: ItemId) -> String {
         format!("{}{id}", self.prefix)
@@ -58,6 +77,11 @@ pub(crate) fn geo_key(prefix: &str, item: &str, field: &str) -> String {
 /// The set of `TYPE FIELD` of all places under a prefix.
 pub(crate) fn places_key(prefix: &str) -> String {
     format!("{prefix}_places")
+}
+
+/// The hash of all types under a prefix, with the fields of each.
+pub(crate) fn types_key(prefix: &str) -> String {
+    format!("{prefix}_types")
 }
 
 #[cfg(test)]

@@ -6,17 +6,19 @@ use crate::bridge::Bridge;
 use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::RedisPlace;
+use crate::readback::Walk;
 use crate::row;
-use crate::schema::{Keys, places_key};
+use crate::schema::{Keys, places_key, types_key};
 use crate::script::{DELIST, MARK, WRITE};
 use redis::{Pipeline, Value as Answer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use weir_connector::text;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+    StoredItem,
 };
+use weir_connector::{fields, text};
 use weir_model::{Item, ItemId, ItemSchema, Outcome, crash};
 
 /// Items a pipeline: a few megabytes of answers and requests in flight at most.
@@ -80,20 +82,21 @@ impl RedisSink {
         })
     }
 
+    fn bad_name(&self, why: String) -> SinkError {
+        SinkError::new(
+            ErrorClass::Configuration,
+            why,
+            self.place.shown.clone(),
+            "letters, digits, underscores and hyphens, and no field named like weir's own",
+            "Rename it in the spider file",
+        )
+    }
+
     fn start(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
         self.open = None;
         let mut types = Vec::new();
         for schema in &job.schemas {
-            let keys = Keys::new(&self.place, schema).map_err(|why| {
-                let expected = "letters, digits, underscores and hyphens, and no field named like weir's own";
-                SinkError::new(
-                    ErrorClass::Configuration,
-                    why,
-                    self.place.shown.clone(),
-                    expected,
-                    "Rename it in the spider file",
-                )
-            })?;
+            let keys = Keys::new(&self.place, schema).map_err(|why| self.bad_name(why))?;
             types.push((schema.clone(), keys));
         }
         let link = Link::new(self.place.clone(), &self.place.password(self.env)?)?;
@@ -122,6 +125,9 @@ impl State {
             let mark: String = self.link.ask("open", command).await?;
             let number = mark.split(':').next().and_then(|digits| u64::from_str_radix(digits, 16).ok());
             generation = generation.rotate_left(5) ^ number.unwrap_or_default();
+            let mut command = redis::cmd("HSET");
+            command.arg(types_key(&place.prefix)).arg(&schema.name).arg(fields::remembered(schema));
+            self.link.ask::<i64>("open", command).await?;
             for (at, _) in &keys.places {
                 let mut command = redis::cmd("SADD");
                 command.arg(places_key(&place.prefix)).arg(format!("{} {}", schema.name, schema.fields[*at].name));
@@ -310,6 +316,33 @@ impl Sink for RedisSink {
             let (state, items) = (Arc::clone(&open.state), items.to_vec());
             *outcomes = open.bridge.run(async move { state.lock().await.write(&items).await }).await?;
             Ok(SinkMark::default())
+        })
+    }
+
+    fn read_back<'a>(
+        &'a mut self,
+        job: &'a JobInfo,
+        each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let link = Link::new(self.place.clone(), &self.place.password(self.env)?)?;
+            let link = Arc::new(Mutex::new(link));
+            let bridge = Bridge::start("redis")?;
+            for (number, schema) in job.schemas.iter().enumerate() {
+                let keys = Keys::new(&self.place, schema).map_err(|why| self.bad_name(why))?;
+                let keys = Arc::new(keys);
+                let walk = Arc::new(Mutex::new(Walk::default()));
+                loop {
+                    let (link, walk) = (Arc::clone(&link), Arc::clone(&walk));
+                    let (schema, keys) = (Arc::clone(schema), Arc::clone(&keys));
+                    let next = async move {
+                        walk.lock().await.next(&mut *link.lock().await, number as u16, &schema, &keys).await
+                    };
+                    let Some(items) = bridge.run(next).await? else { break };
+                    items.into_iter().for_each(&mut *each);
+                }
+            }
+            Ok(())
         })
     }
 

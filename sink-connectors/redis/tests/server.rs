@@ -7,9 +7,10 @@ use common::{Keys, job_with, try_write, with_value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_connector::contract::{self, item, job, wait, write};
-use weir_connector::{ErrorClass, ItemOutcome, Sink};
+use weir_connector::{ErrorClass, ItemOutcome, Near, Reader, Sink};
+use weir_geo::Location;
 use weir_model::Value;
-use weir_redis::{Near, RedisCache, RedisReader, RedisSink};
+use weir_redis::{RedisCache, RedisReader, RedisSink};
 use weir_services::{Fault, FaultProxy, Kind, Service, within};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -169,18 +170,22 @@ fn the_nearest_listings_come_first_and_expired_or_delisted_ones_not_at_all() {
     keys.ask::<i64>("DEL ~listing:00000000000000050000000000000005");
     keys.ask::<i64>("HSET ~listing:00000000000000060000000000000005 _delisted_at 2026-01-01T00:00:00Z");
     let reader = RedisReader::from_url(&keys.url()).unwrap();
-    let near = Near { lat: 0.0, lon: 179.995, within_km: None, limit: 3, item: None, field: None };
-    let nearest = |near: Near| wait(reader.nearest(near)).unwrap();
+    let near = Near::new(Location::new(0.0, 179.995).unwrap(), 3);
+    let nearest = |near: Near| wait(reader.nearest(&near)).unwrap();
     let found = nearest(near.clone());
     let shown: Vec<_> = found.iter().map(|found| ((found.id.0 >> 64) as u32, (found.km * 1000.0).round())).collect();
     assert_eq!(shown, [(1, 556.0), (2, 1668.0), (3, 110_639.0)]);
-    assert_eq!(found[0].row["url"], "http://site/00001");
+    assert_eq!(found[0].item["url"], "http://site/00001");
     assert_eq!(keys.ask::<i64>("ZCARD ~listing:geo:location"), 5, "the expired one is forgotten");
     assert_eq!(nearest(Near { within_km: Some(1.0), ..near.clone() }).len(), 1);
     assert_eq!(nearest(Near { limit: 100, ..near.clone() }).len(), 4, "the whole world");
-    assert!(wait(reader.nearest(Near { lat: 95.0, ..near.clone() })).is_err());
-    let error = wait(reader.nearest(Near { field: Some("office".to_owned()), ..near })).unwrap_err();
-    assert!(error.todo.contains("prefix"), "{error}");
+}
+
+#[test]
+fn the_nearest_listings_are_those_of_every_sink() {
+    let keys = Keys::fresh("");
+    let reader = RedisReader::from_url(&keys.url()).unwrap();
+    contract::nearest(Box::new(keys.sink()), &reader);
 }
 
 #[test]

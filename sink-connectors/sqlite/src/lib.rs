@@ -6,9 +6,12 @@
 //! writes); identifiers come from an allow-list, values are bound; a batch is one transaction, synced before it is called stored.
 
 mod error;
+mod near;
 mod place;
+mod readback;
 mod schema;
 mod sink;
 mod table;
 
+pub use near::SqliteReader;
 pub use sink::SqliteSink;

@@ -1,10 +1,14 @@
 //! From an item's schema to SQL text: names from an allow-list, columns by kind, the upsert, the R*Tree and its triggers. Pure.
 
+pub(crate) use weir_connector::fields::{described, remembered};
 use weir_model::{Field, FieldKind, ItemSchema};
 
 /// Columns that every table has behind its fields, with their types.
 pub(crate) const HOUSEKEEPING: [(&str, &str); 5] =
     [("_job", "INTEGER"), ("_spider", "TEXT"), ("_version", "INTEGER"), ("_hash", "TEXT"), ("_fetched_at", "TEXT")];
+
+/// When a listing was found to be gone, in tables that have such a column.
+pub(crate) const DELISTED: &str = "_delisted_at";
 
 /// Checks every name that becomes an identifier; the first bad one, and why.
 pub(crate) fn check_names(schema: &ItemSchema) -> Result<(), String> {
@@ -113,17 +117,6 @@ pub(crate) fn upsert(schema: &ItemSchema) -> String {
          OR (excluded.\"_version\" = \"{table}\".\"_version\" AND excluded.\"_hash\" > \"{table}\".\"_hash\")",
         sets.join(", ")
     )
-}
-
-/// What is remembered of a schema to compare the next one with: `name kind many` a line.
-pub(crate) fn remembered(schema: &ItemSchema) -> String {
-    schema.fields.iter().map(|field| format!("{} {}\n", field.name, described(field))).collect()
-}
-
-fn described(field: &Field) -> String {
-    let kind =
-        serde_json::to_value(field.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-    if field.many { format!("list of {kind}") } else { kind }
 }
 
 /// How a schema differs from the table that is there.

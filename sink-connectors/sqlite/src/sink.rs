@@ -10,11 +10,12 @@ use std::time::Duration;
 use weir_connector::text::{self, JsonStyle};
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+    StoredItem,
 };
 use weir_model::{Field, FieldKind, Item, ItemSchema, Outcome, Value, crash};
 
 /// How long another program's transaction is waited for.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// A SQLite database.
 #[derive(Debug)]
@@ -272,6 +273,14 @@ impl Sink for SqliteSink {
             }
             result
         })
+    }
+
+    fn read_back<'a>(
+        &'a mut self,
+        job: &'a JobInfo,
+        each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move { crate::readback::read_back(&self.path, job, each) })
     }
 
     fn finish<'a>(&'a mut self, _outcome: Outcome, _complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use weir_connector::contract::{self, Place, item, job, schema, wait, write};
-use weir_connector::{ErrorClass, ItemOutcome, JobInfo, Sink};
+use weir_connector::{ErrorClass, ItemOutcome, JobInfo, Near, Reader, Sink};
+use weir_geo::Location;
 use weir_model::{Field, FieldKind, Item, ItemSchema, Outcome, Value};
-use weir_sqlite::SqliteSink;
+use weir_sqlite::{SqliteReader, SqliteSink};
 
 struct Folder(TempDir);
 
@@ -266,4 +267,22 @@ fn a_value_of_another_type_is_refused_and_the_rest_stored() {
     assert!(reason.contains("price") && reason.contains("cheap"), "{reason}");
     assert!(matches!(outcomes[1..], [ItemOutcome::Refused { .. }, ItemOutcome::Refused { .. }, ItemOutcome::Stored]));
     assert_eq!(folder.query("SELECT url FROM listing"), ["Text http://site/00002"]);
+}
+
+#[test]
+fn the_nearest_listings_are_those_of_every_sink() {
+    let folder = Folder::new();
+    contract::nearest(Box::new(folder.sqlite()), &SqliteReader::new(folder.path()));
+}
+
+#[test]
+fn a_file_that_is_not_there_or_not_weirs_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let near = Near::new(Location::new(51.5, -0.25).unwrap(), 5);
+    let asked = |name: &str| wait(SqliteReader::new(folder.path().join(name)).nearest(&near)).unwrap_err();
+    assert!(asked("nothing.db").to_string().contains("nothing.db"));
+    std::fs::write(folder.path().join("text.db"), "not a database at all, but text".repeat(100)).unwrap();
+    assert!(asked("text.db").expected.contains("SQLite"));
+    Connection::open(folder.path().join("other.db")).unwrap().execute_batch("CREATE TABLE x (y)").unwrap();
+    assert!(asked("other.db").what.contains("place"));
 }

@@ -2,6 +2,7 @@
 //!
 //! Every test has its own temporary folder and its own site on a free port, and stops what it starts.
 
+pub mod elastic;
 pub mod server;
 
 use anyhow::{Context, bail, ensure};

@@ -1,9 +1,10 @@
-//! Whole crawls into real servers: MySQL (MariaDB) and Redis beside a feed, as fresh servers or those that `WEIR_TEST_MYSQL` and
-//! `WEIR_TEST_REDIS` name.
+//! Whole crawls into real servers: Elasticsearch, MySQL (MariaDB) and Redis beside a feed, as fresh servers or those that
+//! `WEIR_TEST_ELASTICSEARCH`, `WEIR_TEST_MYSQL` and `WEIR_TEST_REDIS` name.
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::process::Command;
+use weir_e2e::elastic;
 use weir_e2e::{Stand, compare, example, expected, read_feed, run, start, until, weir};
 use weir_services::{Kind, Service};
 
@@ -37,13 +38,21 @@ fn redis(service: &Service, command: &[&str]) -> anyhow::Result<Vec<String>> {
 }
 
 struct Servers {
+    elastic: Service,
     mysql: Service,
     redis: Service,
 }
 
 impl Servers {
     fn start() -> anyhow::Result<Servers> {
-        let servers = Servers { mysql: Service::start(Kind::MariaDb)?, redis: Service::start(Kind::Redis)? };
+        let (elastic, mysql, redis) = std::thread::scope(|scope| {
+            let start = |kind| scope.spawn(move || Service::start(kind));
+            let (elastic, mysql) = (start(Kind::Elasticsearch), start(Kind::MariaDb));
+            let joined = |thread: std::thread::ScopedJoinHandle<'_, anyhow::Result<Service>>| thread.join();
+            (joined(elastic), joined(mysql), Service::start(Kind::Redis))
+        });
+        let started = |service: std::thread::Result<anyhow::Result<Service>>| service.expect("starting does not panic");
+        let servers = Servers { elastic: started(elastic)?, mysql: started(mysql)?, redis: redis? };
         sql(&servers.mysql, "CREATE DATABASE portal CHARACTER SET utf8mb4")?;
         Ok(servers)
     }
@@ -55,8 +64,16 @@ impl Servers {
         let (user, password) = account(&self.mysql);
         command.env("WEIR_MYSQL_PASSWORD", password);
         command.args(["-o", &format!("mysql://{user}@127.0.0.1:{}/portal/property", self.mysql.port())]);
-        command.args(["-o", &format!("redis://127.0.0.1:{}/0", self.redis.port()), "--state", "state"]);
+        command.args(["-o", &format!("redis://127.0.0.1:{}/0", self.redis.port())]);
+        command.args(["-o", &format!("elasticsearch://127.0.0.1:{}/portal", self.elastic.port()), "--state", "state"]);
         command
+    }
+
+    /// Ids of the items in Redis, as keys.
+    fn hashes(&self) -> anyhow::Result<Vec<String>> {
+        let mut keys = redis(&self.redis, &["--scan", "--pattern", "*"])?;
+        keys.retain(|key| key.rsplit(':').next().is_some_and(|id| id.len() == 32));
+        Ok(keys)
     }
 
     /// What the table holds, as the feed's items are.
@@ -88,9 +105,9 @@ fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -
     let meant = expected(&stand.site, &stand.base());
     compare(&read_feed(&stand.path("first.jsonl"))?, &meant)?;
     compare(&servers.rows()?, &meant)?;
-    let hashes = |prefix: &str| redis(&servers.redis, &["--scan", "--pattern", prefix]);
-    let items: Vec<String> =
-        hashes("*")?.into_iter().filter(|key| key.rsplit(':').next().is_some_and(|id| id.len() == 32)).collect();
+    let port = servers.elastic.port();
+    compare(&elastic::documents(port, "portal")?, &meant)?;
+    let items = servers.hashes()?;
     ensure!(items.len() == meant.len(), "{} hashes, meant were {}", items.len(), meant.len());
     for key in items.iter().step_by(97) {
         let url = redis(&servers.redis, &["HGET", key, "url"])?.concat();
@@ -98,19 +115,23 @@ fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -
         ensure!(meant[&url]["price"] == price, "{url}: {price} in Redis");
     }
     // Again: a new job, a whole feed, and not one write to a server.
+    let written = elastic::writes(port, "portal")?;
+    ensure!(written == meant.len() as u64, "{written} documents were written for {} listings", meant.len());
     let before = sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")?;
     let again = stats(&run(&mut servers.crawl(&stand, "second.jsonl"), 0)?)?;
     compare(&read_feed(&stand.path("second.jsonl"))?, &meant)?;
     let after = sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")?;
     ensure!(before == after, "rows were written again: {before:?}, then {after:?}");
+    ensure!(elastic::writes(port, "portal")? == written, "documents were written again");
     ensure!(again["items/unchanged"].as_u64() >= Some(meant.len() as u64), "{again}");
-    // A sink that was emptied is filled again; the others are left alone.
+    // Sinks that were emptied are filled again; the other one is left alone.
     redis(&servers.redis, &["FLUSHALL"])?;
+    elastic::ask(port, "DELETE", "portal-000001", &Value::Null)?;
     run(&mut servers.crawl(&stand, "third.jsonl"), 0)?;
     ensure!(sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")? == before);
-    let filled = hashes("*")?.iter().filter(|key| key.rsplit(':').next().is_some_and(|id| id.len() == 32)).count();
+    let filled = servers.hashes()?.len();
     ensure!(filled == meant.len(), "{filled} hashes after the flush, meant were {}", meant.len());
-    Ok(())
+    compare(&elastic::documents(port, "portal")?, &meant)
 }
 
 #[test]
@@ -124,13 +145,19 @@ fn servers_killed_in_the_middle_lose_nothing_and_double_nothing() -> anyhow::Res
     };
     until("rows to arrive", || begun(&servers).is_some());
     ensure!(child.0.try_wait()?.is_none(), "the crawl ended early");
+    servers.elastic.kill9()?;
     servers.mysql.kill9()?;
     servers.redis.kill9()?;
     servers.redis.restart()?;
     servers.mysql.restart()?;
+    servers.elastic.restart()?;
     let status = child.0.wait()?;
     ensure!(status.code() == Some(0), "exit {status}");
     let meant = expected(&stand.site, &stand.base());
     compare(&read_feed(&stand.path("items.jsonl"))?, &meant)?;
-    compare(&servers.rows()?, &meant)
+    compare(&servers.rows()?, &meant)?;
+    compare(&elastic::documents(servers.elastic.port(), "portal")?, &meant)?;
+    let hashes = servers.hashes()?.len();
+    ensure!(hashes == meant.len(), "{hashes} hashes in Redis, meant were {}", meant.len());
+    Ok(())
 }

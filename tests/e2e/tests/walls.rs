@@ -58,6 +58,11 @@ fn each_database_client_lives_in_its_connector_alone() {
     assert!(users.is_empty(), "rusqlite is named by {users:?}; only its connector, the demo's queries and tests may");
     assert_eq!(users_of("mysql_async"), ["weir-mysql"]);
     assert_eq!(users_of("redis"), ["weir-redis"]);
+    // Elasticsearch's client is HTTP itself: beside the fetcher nobody else may speak it.
+    let mut users = users_of("hyper");
+    users.sort_unstable();
+    assert_eq!(users, ["weir-elasticsearch", "weir-fetch"]);
+    assert!(users_of("reqwest").is_empty() && users_of("elasticsearch").is_empty());
 }
 
 #[test]

@@ -69,6 +69,7 @@ impl Sim {
         let figures = engine.figures(JOB);
         self.delivered = figures.urls.delivered;
         self.judge_verdicts(&expected, &figures)?;
+        self.judge_letters(&expected, &figures)?;
         self.judge_feed(&expected)?;
         self.judge_table(&expected)
     }
@@ -95,6 +96,20 @@ impl Sim {
             if found != wanted {
                 return broken(Invariant::Conservation, format!("{name}: {found} instead of {wanted}; {urls:?}"));
             }
+        }
+        Ok(())
+    }
+
+    /// Everything that went wrong for good has one dead letter, whatever died in between.
+    fn judge_letters(&self, expected: &Expected, figures: &JobFigures) -> Result<(), Violation> {
+        let (urls, items) = (self.letters.urls(), self.letters.items());
+        if let Some((url, count)) = urls.iter().find(|(_, count)| **count > 1) {
+            return broken(Invariant::Conservation, format!("{url} is {count} times in the dead letters"));
+        }
+        let wanted = (expected.dead + expected.unreadable, figures.items.refused);
+        if (urls.len() as u64, items as u64) != wanted {
+            let what = format!("{} requests and {items} items in the dead letters instead of {wanted:?}", urls.len());
+            return broken(Invariant::Conservation, what);
         }
         Ok(())
     }

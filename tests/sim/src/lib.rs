@@ -8,6 +8,7 @@
 mod dice;
 mod function;
 mod judge;
+mod letters;
 mod oracle;
 mod plan;
 mod process;

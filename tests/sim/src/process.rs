@@ -139,6 +139,7 @@ impl Sim {
             Replayed::GroupEnd { .. } => Ok(()),
         })?;
         engine.finish_replay(self.now);
+        self.letters.append(&engine.take_letters());
         if let Some(outcome) = engine.ended(JOB) {
             self.note(|| format!("the journal says that the job has ended: {}", outcome.as_str()));
             return self.judge(&engine).map_err(Stopped::Broken);
@@ -258,6 +259,9 @@ impl Sim {
             let count = self.dice.below(self.sinks[at].batch_len() + 1);
             self.sinks[at].die(count);
         }
+        // Not by the dice: what seeds meant before stays what they mean.
+        let lost = (self.lives as usize).wrapping_mul(7919) % (self.letters.loose() + 1);
+        self.letters.lose(lost);
         let down = self.dice.skewed(30 * crate::web::SECOND);
         self.after(down, Event::Start);
     }
@@ -396,6 +400,7 @@ impl Sim {
                     }
                 }
                 Action::Write(items) => self.write(&items),
+                Action::Letters(letters) => self.letters.append(&letters),
                 Action::Geocode(_) => unreachable!("stories have no geocoder"),
                 Action::Settle(receipts) => {
                     for receipt in receipts {
@@ -502,6 +507,7 @@ impl Sim {
             .filter(|part| part.live > 0)
             .map(|part| (part.id.lane, u64::from(part.id.chunk) * chunk..(u64::from(part.id.chunk) + 1) * chunk))
             .collect();
+        self.letters.sync();
         let mut parts: Vec<(String, Vec<u8>)> = Vec::new();
         let streamed = process.engine.snapshot(&mut |name, part| {
             parts.push((name.to_owned(), part.to_vec()));
@@ -567,7 +573,7 @@ impl Sim {
             let said: Vec<String> = outcomes.iter().map(|(id, verdict)| format!("{:x} {verdict:?}", id.0)).collect();
             format!("sink {at} says {}", said.join(", "))
         });
-        self.feed(Input::Written { job: JOB, sink, outcomes, mark });
+        self.feed(Input::Written { job: JOB, sink, outcomes, reasons: Vec::new(), mark });
         self.begin_batch(at);
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use crate::dice::Dice;
 use crate::function::{Function, UnderWay};
+use crate::letters::LetterBox;
 use crate::oracle::Oracle;
 use crate::plan::{Moment, Plan};
 use crate::process::{Process, Stopped};
@@ -89,6 +90,7 @@ pub(crate) struct Sim {
     pub tries: BTreeMap<String, u32>,
     pub urls: BTreeMap<ReleaseId, String>,
     pub sinks: Vec<SimSink>,
+    pub letters: LetterBox,
     pub sink_us: u64,
     pub disk: SimDisk,
     pub process: Option<Box<Process>>,
@@ -160,6 +162,7 @@ impl Sim {
             tries: BTreeMap::new(),
             urls: BTreeMap::new(),
             sinks,
+            letters: LetterBox::default(),
             sink_us,
             disk: SimDisk::new(),
             process: None,

@@ -6,13 +6,15 @@ use super::status::JobPart;
 use crate::exchange::Inward;
 use crate::jobs::JobRun;
 use crate::opening::new_run;
+use crate::report::Output;
 use crate::settings::Settings;
 use crate::sinks::SinkThread;
+use crate::state::JobEntry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_connector::{Sink, SinkKind};
+use weir_connector::SinkKind;
 use weir_model::json::{FetchRules, ForwardMessage, JobHeader, JobRef, QueueMessage, ShardMessage, TallyMessage};
-use weir_model::{Outcome, ReceiptId, SinkId, Tick, UnixMs};
+use weir_model::{ItemSchema, Outcome, ReceiptId, SinkId, Tick, UnixMs};
 use weir_spider::Spider;
 use weir_stage::SinkMasks;
 
@@ -24,7 +26,7 @@ pub(super) struct OpenJob {
     /// What fetch messages say of it.
     pub reference: JobRef,
     /// Sinks that are not open yet.
-    pub unopened: Vec<Box<dyn Sink>>,
+    pub unopened: Vec<Output>,
     pub sink_ids: Vec<u8>,
     pub sinks: Vec<SinkThread>,
     masks: SinkMasks,
@@ -58,7 +60,7 @@ pub(super) struct Prepared {
     header: JobHeader,
     spider: Arc<Spider>,
     settings: Settings,
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Vec<Output>,
     reference: JobRef,
 }
 
@@ -104,7 +106,7 @@ fn job_settings(spider: &Spider, header: &JobHeader) -> Result<Settings, String>
 
 impl Prepared {
     pub fn sink_names(&self) -> Vec<String> {
-        self.sinks.iter().map(|sink| sink.describe().url).collect()
+        self.sinks.iter().map(Output::name).collect()
     }
 
     pub fn into_job(self, opened_at: UnixMs) -> OpenJob {
@@ -133,7 +135,7 @@ impl OpenJob {
     /// As the engine runs it. The sinks have their numbers, and are not open yet.
     pub fn run(&mut self, now: Tick) -> JobRun {
         for (sink, id) in self.unopened.iter().zip(&self.sink_ids) {
-            let appends = sink.describe().kind == SinkKind::Appending;
+            let appends = sink.sink.describe().kind == SinkKind::Appending;
             let mask = if appends { &mut self.masks.append } else { &mut self.masks.upsert };
             *mask |= 1 << id;
         }
@@ -141,6 +143,23 @@ impl OpenJob {
             masks: self.masks,
             header: Some(self.header.clone()),
             ..new_run(&self.settings, &self.spider, self.header.job, now)
+        }
+    }
+
+    /// As the state's list of jobs has it, for the commands that read a state.
+    pub fn listed(&self) -> JobEntry {
+        let names = self.unopened.iter().zip(&self.sink_ids);
+        JobEntry {
+            id: self.header.job.0,
+            spider: self.header.spider.clone(),
+            args: self.header.args.clone(),
+            spider_hash: format!("{:016x}", self.spider.content_hash()),
+            sinks: self.sink_ids.clone(),
+            outcome: None,
+            replays: false,
+            best_effort: names.filter(|(sink, _)| !sink.required).map(|(_, id)| *id).collect(),
+            made_by: None,
+            schemas: self.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
         }
     }
 

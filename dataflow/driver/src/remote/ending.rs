@@ -147,6 +147,7 @@ impl StageDriver {
     }
 
     pub(super) fn note_end(&mut self, job: JobId, outcome: Outcome) {
+        self.document.ended(job, outcome);
         let Some(stage) = &mut self.document.stage else { return };
         if let Some(entry) = stage.jobs.iter_mut().find(|entry| entry.id == job) {
             entry.outcome = Some(outcome);

@@ -24,12 +24,13 @@ pub use outside::FromOutside;
 pub use status::{JobDocument, JobPart, job_key, part_key, status_key};
 
 use crate::geocoder::GeocodeOptions;
+use crate::report::Output;
 use crate::settings::Settings;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use weir_connector::{Sink, SinkError};
+use weir_connector::SinkError;
 use weir_frontier::{LawBook, Slice};
 use weir_model::json::JobHeader;
 use weir_queue::{ArtifactStore, MessageQueue};
@@ -57,7 +58,7 @@ pub struct StageQueues {
 }
 
 /// Makes the sinks of a job.
-pub type SinkMaker = Box<dyn Fn(&Spider, &JobHeader) -> Result<Vec<Box<dyn Sink>>, SinkError>>;
+pub type SinkMaker = Box<dyn Fn(&Spider, &JobHeader) -> Result<Vec<Output>, SinkError>>;
 
 /// How functions and queues are reckoned with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

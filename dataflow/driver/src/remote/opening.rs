@@ -5,7 +5,7 @@ use super::{Pace, StageOptions};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::io::EngineConfig;
-use crate::opening::replay;
+use crate::opening::recover;
 use crate::state::{Document, StageDocument, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,6 +70,8 @@ pub(super) fn open_engine(
     config.message_releases_max = MESSAGE_RELEASES;
     config.group_us = options.settings.journal_group_time.as_micros() as u64;
     config.outbox_bytes_max = options.settings.outbox_bytes_max as usize;
+    config.sink_names = state.document.sinks.iter().map(|sink| sink.name.clone()).collect();
+    config.letter_bytes_max = options.settings.dead_letters_bytes_max;
     let mut engine = Engine::new(stage, config);
     let mut jobs = BTreeMap::new();
     let known = state.document.stage.as_ref().map(|stage| stage.jobs.clone()).unwrap_or_default();
@@ -84,8 +86,9 @@ pub(super) fn open_engine(
         engine.open_job(open.run(now));
         jobs.insert(job, open);
     }
-    replay(&mut engine, &mut state.recovery)?;
+    recover(&mut engine, &mut state.recovery)?;
     engine.finish_replay(now);
+    state.letters.append(&engine.take_letters(), &state.document)?;
     Ok((engine, jobs))
 }
 

@@ -13,7 +13,8 @@ use crate::geocoder::GeocodeThread;
 use crate::io::{Action, Input};
 use crate::journal::JournalThread;
 use crate::opening::open_sink;
-use crate::sinks::SinkThread;
+use crate::report::Output;
+use crate::sinks::{SinkStart, SinkThread, Written};
 use crate::state::{Document, StageJob, State};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -112,7 +113,10 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         None => GeocodeThread::none(),
     };
     let document = state.document;
-    let journal = JournalThread::start(state.store, state.lease, Arc::clone(&clock), driver.clone())?;
+    let journal = {
+        let (letters, clock) = (state.letters, Arc::clone(&clock));
+        JournalThread::start(state.store, state.lease, (letters, document.clone()), clock, driver.clone())?
+    };
     let outside = {
         let (queues, visibility) = (options.queues.clone(), options.pace.visibility);
         Outside::start(queues, visibility, Arc::clone(&clock), runtime, driver.clone())?
@@ -229,7 +233,10 @@ impl StageDriver {
     fn take(&mut self, message: ToDriver) {
         let input = match message {
             ToDriver::Remote(event) => return self.take_outside(*event),
-            ToDriver::Written { job, sink, outcomes, mark } => Input::Written { job, sink, outcomes, mark },
+            ToDriver::Written { job, sink, written } => {
+                let Written { outcomes, reasons, mark, .. } = written;
+                Input::Written { job, sink, outcomes, reasons, mark }
+            }
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Geocoded(events) => Input::Geocoded(events),
             ToDriver::Synced { group, journal_bytes } => {
@@ -367,6 +374,7 @@ impl StageDriver {
             opened_at,
             outcome: None,
         };
+        let listed = open.listed();
         let run = open.run(now);
         self.jobs.insert(job, open);
         if let Err(error) = self.open_sinks(job) {
@@ -376,9 +384,11 @@ impl StageDriver {
                 other => OpenError::Later(other.to_string()),
             });
         }
+        self.document.jobs.push(listed);
         if let Some(stage) = &mut self.document.stage {
             stage.jobs.push(entry);
         }
+        self.engine.name_sinks(self.document.sinks.iter().map(|sink| sink.name.clone()).collect());
         if let Err(error) = self.journal.save(&self.document) {
             self.failure.get_or_insert(error);
         }
@@ -393,10 +403,20 @@ impl StageDriver {
         let spider = Arc::clone(&open.spider);
         let unopened = std::mem::take(&mut open.unopened);
         let mut threads = Vec::with_capacity(unopened.len());
-        for (mut sink, id) in unopened.into_iter().zip(ids) {
-            open_sink(sink.as_mut(), id, job, &spider, &mut self.engine, &mut self.document)?;
-            let batch = self.options.settings.sink_batch_items.min(sink.describe().batch.items_max);
-            threads.push(SinkThread::start(job, id, sink, batch, self.driver.clone())?);
+        for (mut output, id) in unopened.into_iter().zip(ids) {
+            let is_there = open_sink(&mut output, id, job, &spider, &mut self.engine, &mut self.document)?;
+            let Output { sink, required } = output;
+            let start = SinkStart {
+                job,
+                id,
+                name: sink.describe().url,
+                batch: self.options.settings.sink_batch_items.min(sink.describe().batch.items_max),
+                sink: is_there.then_some(sink),
+                required,
+                stop: Arc::clone(&self.options.stop),
+                clock: Arc::clone(&self.clock),
+            };
+            threads.push(SinkThread::start(start, self.driver.clone())?);
         }
         self.jobs.get_mut(&job).expect("it is there").sinks = threads;
         Ok(())
@@ -477,6 +497,7 @@ impl StageDriver {
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
+                Action::Letters(letters) => self.journal.letters(letters),
                 Action::HandOn(parcel) => self.outside.hand_on(parcel),
                 Action::Settle(receipts) => {
                     crash::point("delete a receipt");

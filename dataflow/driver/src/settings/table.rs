@@ -138,6 +138,15 @@ pub(super) static TABLE: &[Entry] = &[
         s.fetch_threads = Some(v.within(1, 256, "a whole number from 1 to 256")? as usize);
         Ok(())
     }),
+    entry!(
+        "dead_letters.bytes_max",
+        [],
+        "dead letters that are kept, in bytes; what is beyond is counted",
+        |s, v, _| {
+            s.dead_letters_bytes_max = v.bytes()?;
+            Ok(())
+        }
+    ),
     entry!("outbox_bytes_max", [], "items that may wait for sinks, in bytes", |s, v, _| {
         s.outbox_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
         Ok(())

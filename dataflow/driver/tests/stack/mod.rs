@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark};
 use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
 use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
-use weir_driver::{Settings, SystemClock};
+use weir_driver::{Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
 use weir_frontier::Slice;
 use weir_frontier::config::NoLaw;
@@ -125,7 +125,9 @@ impl Stack {
                 state,
                 settings: Settings { concurrency: 500, ..Settings::default() },
                 laws: Arc::new(NoLaw),
-                sinks: Box::new(move |_, _| Ok(vec![Box::new(Kept(Arc::clone(&rows)))])),
+                sinks: Box::new(move |_, _| {
+                    Ok(vec![Output { sink: Box::new(Kept(Arc::clone(&rows))), required: true }])
+                }),
                 geocoding: None,
                 workers: 1,
                 pace,

@@ -4,6 +4,7 @@
 //! cost logarithmic in their number; domains that wait for an event stand nowhere. So a denied domain never holds up another.
 
 use super::origin::{Permission, host_of, origin_key};
+use super::settle::bury;
 use super::state::{Domain, DomainIndex, Head, Lease, Line, State};
 use super::{Frontier, forget_body};
 use crate::address::Addr;
@@ -279,6 +280,7 @@ impl Frontier {
             record::put_settle(&mut out.journal, domain.slot, addr, entry.job, Some(verdict));
             out.counters.job(entry.job).verdict(verdict);
             self.log_rejected(reason, entry.url, "", out);
+            bury(entry.job, &entry, reason, "its robots.txt could not be asked".into(), out);
             if entry.kind == RequestKind::Robots {
                 super::robots::answer_elsewhere(&entry, RobotsOutcome::ServerError, out);
             }

@@ -7,12 +7,14 @@ use super::state::{Domain, Lease};
 use super::{Frontier, forget_body, keep_body};
 use crate::address::Addr;
 use crate::offer::{Offer, OfferSource, slot_of_release};
-use crate::out::{LogLine, Out, SettledPage};
+use crate::out::{DeadRequest, LogLine, Out, SettledPage};
 use crate::record::{self, Entry, REQUEUE, class_code};
 use crate::throttle::Arrival;
 use std::cmp::Reverse;
 use std::sync::Arc;
-use weir_model::{FetchOutcome, LinkBatch, LinkExtra, Method, Reason, ReleaseId, Report, RequestKind, Tick, Verdict};
+use weir_model::{
+    FetchOutcome, JobId, LinkBatch, LinkExtra, Method, Reason, ReleaseId, Report, RequestKind, Tick, Verdict,
+};
 
 impl Frontier {
     /// Takes a report. One for an unknown or settled release is counted apart and changes nothing.
@@ -91,7 +93,9 @@ impl Frontier {
                     let referer = entry.referer.map(Into::into);
                     out.log.push(LogLine::Crawled { status, url: entry.url.into(), referer });
                 }
-                self.log_rejected(reason, entry.url, &describe(&report.outcome), out);
+                let detail = describe(&report.outcome);
+                self.log_rejected(reason, entry.url, &detail, out);
+                bury(lease.job, &entry, reason, detail, out);
                 self.end(domain, lease, Some(Verdict::Rejected(reason)), out);
             }
         }
@@ -255,11 +259,21 @@ impl Frontier {
             return self.requeue(domain, lease, &entry, again, now, out);
         }
         let reason = Reason::KilledTheFunction;
-        self.log_rejected(reason, entry.url, "its lease ran out again and again", out);
+        let detail = "its lease ran out again and again";
+        self.log_rejected(reason, entry.url, detail, out);
+        bury(lease.job, &entry, reason, detail.into(), out);
         self.end(domain, lease, Some(Verdict::Rejected(reason)), out);
         if entry.kind == RequestKind::Robots {
             super::robots::answer_elsewhere(&entry, crate::out::RobotsOutcome::ServerError, out);
         }
+    }
+}
+
+/// A page that went wrong for good is a dead letter.
+pub(super) fn bury(job: JobId, entry: &Entry<'_>, reason: Reason, detail: Box<str>, out: &mut Out) {
+    if reason.is_dead_letter() && entry.kind == RequestKind::Page {
+        let request = entry.request().expect("the journal is checksummed, and its entries were written here");
+        out.dead.push(DeadRequest { job, request, reason, detail });
     }
 }
 

@@ -63,10 +63,10 @@ impl Outbox {
         self.bytes
     }
 
-    /// The job of an item that still waits for this sink.
-    pub fn job_waiting(&self, id: OutboxId, sink: SinkId) -> Option<JobId> {
+    /// An item that still waits for this sink.
+    pub fn waiting(&self, id: OutboxId, sink: SinkId) -> Option<&Arc<Item>> {
         let pending = self.pending.get(&id)?;
-        (pending.waiting & (1 << sink.0) != 0).then_some(pending.item.job)
+        (pending.waiting & (1 << sink.0) != 0).then_some(&pending.item)
     }
 
     /// Keeps an item; nothing leaves yet.

@@ -6,7 +6,22 @@
 use super::ItemCounts;
 use crate::hash::KeyMap;
 use weir_model::wire::{Reader, WireError, put_fixed, put_u64};
-use weir_model::{Item, ItemId, SinkId};
+use weir_model::{Item, ItemId, JobId, SinkId};
+
+/// What a state knows of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownItem {
+    /// Its identity.
+    pub id: ItemId,
+    /// The job of its newest version.
+    pub job: JobId,
+    /// The newest version.
+    pub version: u64,
+    /// Its content.
+    pub hash: u64,
+    /// The sinks that have said they hold exactly that.
+    pub confirmed: u32,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
@@ -14,6 +29,8 @@ struct Known {
     hash: u64,
     /// Sinks that hold exactly this hash. An appending sink's bit means nothing: it gets every item.
     confirmed: u32,
+    /// The job of the newest version; in the room that alignment leaves.
+    job: u32,
 }
 
 /// The newest versions of one slot.
@@ -44,6 +61,7 @@ impl Versions {
                 known.confirmed = 0;
             }
             known.version = item.version;
+            known.job = u32::try_from(item.job.0).unwrap_or(u32::MAX);
             known.hash = item.hash;
         }
     }
@@ -67,6 +85,14 @@ impl Versions {
         }
     }
 
+    /// Everything that is known.
+    pub fn each(&self, visit: &mut dyn FnMut(KnownItem)) {
+        for (id, known) in &self.0 {
+            let Known { version, hash, confirmed, job } = *known;
+            visit(KnownItem { id: *id, job: JobId(u64::from(job)), version, hash, confirmed });
+        }
+    }
+
     /// Streams all of it.
     pub fn snapshot(&self, out: &mut Vec<u8>) {
         put_u64(out, self.0.len() as u64);
@@ -74,7 +100,7 @@ impl Versions {
             out.extend_from_slice(&id.0.to_le_bytes());
             put_u64(out, known.version);
             put_fixed(out, known.hash);
-            put_u64(out, u64::from(known.confirmed));
+            put_u64(out, u64::from(known.confirmed) | u64::from(known.job) << 32);
         }
     }
 
@@ -83,8 +109,9 @@ impl Versions {
         for _ in 0..reader.u64()? {
             let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
             let (version, hash) = (reader.u64()?, reader.fixed()?);
-            let confirmed = reader.u64()? as u32;
-            self.0.insert(ItemId(u128::from_le_bytes(id)), Known { version, hash, confirmed });
+            let both = reader.u64()?;
+            let (confirmed, job) = (both as u32, (both >> 32) as u32);
+            self.0.insert(ItemId(u128::from_le_bytes(id)), Known { version, hash, confirmed, job });
         }
         Ok(())
     }
@@ -93,7 +120,6 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_model::JobId;
 
     fn item(version: u64, hash: u64) -> Item {
         Item { job: JobId(1), schema: 0, id: ItemId(7), hash, version, values: Vec::new() }

@@ -6,8 +6,8 @@ use crate::{exit, signals};
 use clap::Args as ClapArgs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_connector::{ServerKind, Sink, SinkError, SinkUrl};
-use weir_driver::{CrawlOptions, CrawlReport, LogLevel, Observer, Profile, Progress, Settings};
+use weir_connector::{ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
+use weir_driver::{CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
 use weir_model::Outcome;
@@ -22,7 +22,7 @@ pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
     spider: Option<PathBuf>,
-    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, mysql://USER@HOST/DB/TABLE, redis://HOST/0; may be repeated. Default: sqlite:NAME.db
+    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0 (servers with ?required=false: best effort); may be repeated. Default: sqlite:NAME.db
     #[arg(short = 'o', value_name = "SINK")]
     outputs: Vec<String>,
     /// Replace feed files that exist
@@ -76,6 +76,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     let options = Plan {
         spider,
+        spider_file: path.clone(),
         settings,
         outputs: args.outputs,
         existing: Existing { overwrite: args.overwrite, append: args.append },
@@ -83,6 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         policy: args.policy,
         workers: args.workers,
         fresh: args.fresh,
+        replay: None,
     };
     let report = crawl(options, args.quiet)?;
     if args.json {
@@ -103,6 +105,8 @@ pub struct Existing {
 /// A crawl as commands ask for it.
 pub struct Plan {
     pub spider: Arc<Spider>,
+    /// Where it was read.
+    pub spider_file: PathBuf,
     pub settings: Settings,
     pub outputs: Vec<String>,
     pub existing: Existing,
@@ -110,6 +114,8 @@ pub struct Plan {
     pub policy: Option<PathBuf>,
     pub workers: usize,
     pub fresh: bool,
+    /// Dead letters instead of start URLs.
+    pub replay: Option<Replay>,
 }
 
 /// Runs a crawl with progress on standard error.
@@ -122,12 +128,16 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let quiet = quiet || plan.settings.log_level < LogLevel::Info;
     let name = plan.spider.name().to_owned();
     let outputs = if plan.outputs.is_empty() { vec![format!("sqlite:{name}.db")] } else { plan.outputs };
+    let made_by = made_by(&plan.spider_file, &outputs);
+    let split = outputs.iter().map(|url| split_required(url)).collect::<Result<Vec<_>, _>>();
+    let (outputs, required): (Vec<String>, Vec<bool>) = split.map_err(wrong_sink)?.into_iter().unzip();
     let urls = outputs.iter().map(|url| SinkUrl::parse(url)).collect::<Result<Vec<_>, _>>();
-    let urls = urls.map_err(|error| Usage(error.to_string()))?;
+    let urls = urls.map_err(wrong_sink)?;
     let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
     cmd::places::check(&outputs, &urls, &state)?;
-    let sinks = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect::<Result<Vec<_>, _>>();
-    let sinks = sinks.map_err(|error| Usage(error.to_string()))?;
+    let opened = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect::<Result<Vec<_>, _>>();
+    let opened = opened.map_err(wrong_sink)?;
+    let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output { sink, required }).collect();
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
     require_agent(&plan.settings, &plan.spider)?;
     let geocoding = cmd::geocode::options(&plan.settings, &plan.spider)?;
@@ -140,6 +150,8 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
         sinks,
         workers: plan.workers,
         fresh: plan.fresh,
+        replay: plan.replay,
+        made_by: Some(made_by),
         stop: signals::stop_flag()?,
     };
     let mut watcher = Watcher { display: Display::new(quiet) };
@@ -149,6 +161,39 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
         weir_driver::CrawlError::Usage(text) => anyhow::Error::new(Usage(text)),
         other => anyhow::Error::new(other),
     })
+}
+
+fn wrong_sink(error: SinkError) -> Usage {
+    Usage(error.to_string())
+}
+
+/// What is kept with the job, so that a command on its state can do something for it again.
+fn made_by(spider_file: &Path, outputs: &[String]) -> MadeBy {
+    let folder = std::env::current_dir().unwrap_or_default();
+    MadeBy {
+        spider_file: folder.join(spider_file).display().to_string(),
+        folder: folder.display().to_string(),
+        outputs: outputs.iter().map(|output| redact(output)).collect(),
+    }
+}
+
+/// The name under which a state knows a sink.
+pub fn name_of(output: &str) -> Result<String, Usage> {
+    Ok(sink_of(output)?.describe().url)
+}
+
+/// A sink as it was named, to be asked and read; it is not opened.
+pub fn sink_of(output: &str) -> Result<Box<dyn Sink>, Usage> {
+    let (url, _) = split_required(output).map_err(wrong_sink)?;
+    SinkUrl::parse(&url).and_then(|url| open_sink(url, Existing::default())).map_err(wrong_sink)
+}
+
+/// The file of a sink that is one.
+pub fn file_of(output: &str) -> Option<PathBuf> {
+    match SinkUrl::parse(output).ok()? {
+        SinkUrl::Feed { path, .. } | SinkUrl::Sqlite { path, .. } => Some(path),
+        SinkUrl::Server { .. } => None,
+    }
 }
 
 pub fn start_log(level: LogLevel) {
@@ -167,6 +212,9 @@ pub fn start_log(level: LogLevel) {
 pub fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
     Ok(match url {
         SinkUrl::Server { kind: ServerKind::Mysql, url } => Box::new(weir_mysql::MysqlSink::from_url(&url)?),
+        SinkUrl::Server { kind: ServerKind::Elasticsearch, url } => {
+            Box::new(weir_elasticsearch::ElasticsearchSink::from_url(&url)?)
+        }
         SinkUrl::Server { kind: ServerKind::Redis, url } => Box::new(weir_redis::RedisSink::from_url(&url)?),
         SinkUrl::Sqlite { path, add_columns: true } => Box::new(weir_sqlite::SqliteSink::new(path).with_new_columns()),
         SinkUrl::Sqlite { path, add_columns: false } => Box::new(weir_sqlite::SqliteSink::new(path)),
@@ -251,7 +299,8 @@ fn log_line(line: &LogLine) -> String {
     }
 }
 
-fn code(outcome: Outcome) -> u8 {
+/// The exit code of an outcome.
+pub fn code(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Finished => exit::FINISHED,
         Outcome::Shutdown => exit::INTERRUPTED,
@@ -292,6 +341,14 @@ pub fn stats_text(report: &CrawlReport) -> String {
                 out,
                 "note: {count} items have no location since nobody answered for their addresses: geo_pipeline/errors and the log say more"
             );
+        } else if counter == "items/missed" {
+            let _ = writeln!(
+                out,
+                "note: {count} items did not reach {example} while it was away; it is not required, and the next crawl brings them"
+            );
+        } else if counter == "dead_letters/beyond" {
+            let _ =
+                writeln!(out, "note: {count} dead letters found no room (dead_letters.bytes_max), first: {example}");
         } else if counter.starts_with("geo_pipeline/") || (counter.starts_with("geocode/") && example.is_empty()) {
             // Counters of the geocoder, not remarks.
         } else if counter == "geocode/not_configured" {

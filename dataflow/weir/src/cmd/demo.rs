@@ -44,6 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let (feed, database) = (args.dir.join("items.jsonl"), args.dir.join("items.db"));
     let plan = Plan {
         spider,
+        spider_file: args.spider.clone(),
         settings,
         outputs: vec![feed.display().to_string(), format!("sqlite:{}", database.display())],
         existing: Existing::default(),
@@ -51,6 +52,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         policy: None,
         workers: 1,
         fresh: false,
+        replay: None,
     };
     let report = crawl::crawl(plan, args.quiet)?;
     crate::out::text!("{}", crawl::stats_text(&report));

@@ -1,18 +1,23 @@
 //! The commands. Each reads its arguments, puts the pieces together, and says what came of it.
 
+pub mod audit;
 pub mod check;
 pub mod crawl;
+pub mod dead_letters;
 pub mod demo;
 pub mod deployment;
 pub mod enqueue;
 pub mod files;
+pub mod geo;
 pub mod geocode;
 pub mod jobs;
 pub mod places;
+mod replay;
 pub mod sink_secrets;
 pub mod site;
 pub mod spider;
 pub mod stage;
+mod state_dir;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
-use weir_connector::{Sink, SinkUrl};
-use weir_driver::Settings;
+use weir_connector::{SinkUrl, split_required};
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
+use weir_driver::{Output, Settings};
 use weir_frontier::Slice;
 use weir_queue::{ArtifactStore, MessageQueue};
 
@@ -214,12 +214,15 @@ fn sinks(args: &Args) -> Result<SinkMaker, Usage> {
     }
     for url in &outputs {
         // Mistakes are told before anything is received.
-        SinkUrl::parse(&sink_secrets::expand(url, "name", 1, 0)).map_err(|error| Usage(error.to_string()))?;
+        let checked = split_required(&sink_secrets::expand(url, "name", 1, 0));
+        checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
     }
     Ok(Box::new(move |_, header| {
-        let open = |url: &String| -> Result<Box<dyn Sink>, weir_connector::SinkError> {
+        let open = |url: &String| {
             let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0);
-            open_sink(SinkUrl::parse(&url)?, Existing::default())
+            let (url, required) = split_required(&url)?;
+            let sink = open_sink(SinkUrl::parse(&url)?, Existing::default())?;
+            Ok(Output { sink, required })
         };
         outputs.iter().map(open).collect()
     }))

@@ -39,6 +39,8 @@ pub struct Asked {
 
 #[derive(Debug, Default)]
 pub struct State {
+    /// What the sink's question gets whether it may write: as a whole answer or as an item's, a status and an error type.
+    pub may_write: Option<(bool, u16, &'static str)>,
     /// Index to what it was made of.
     indices: BTreeMap<String, Json>,
     /// Identity to `_version` and document.
@@ -220,8 +222,14 @@ impl State {
 
     fn bulk(&mut self, body: &str) -> Reply {
         if body.contains("weir-may-write") {
-            let error = json!({"type": "document_missing_exception", "reason": "missing"});
-            return Reply::Say(200, json!({"items": [{"update": {"status": 404, "error": error}}]}).to_string());
+            let (whole, status, kind) = self.may_write.unwrap_or((false, 404, "document_missing_exception"));
+            let error = json!({"type": kind, "reason": "scripted"});
+            return match whole {
+                true => Reply::Say(status, json!({"error": error, "status": status}).to_string()),
+                false => {
+                    Reply::Say(200, json!({"items": [{"update": {"status": status, "error": error}}]}).to_string())
+                }
+            };
         }
         let stays = matches!(self.script.front(), Some(Script::Limit(_) | Script::Dislike(_)));
         let script = if stays { self.script.front().cloned() } else { self.script.pop_front() }.unwrap_or(Script::Pass);

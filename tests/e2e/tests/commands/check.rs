@@ -45,7 +45,7 @@ fn a_contract_that_fails_says_what_was_found_and_what_was_expected() -> anyhow::
     ];
     let (out, _) = printed(&run(&mut check(&stand, &contracts.concat()), 4)?);
     for said in [
-        "1 items, expected 2",
+        "1 item, expected 2",
         "30 requests, expected 0 to 29",
         "30 requests, expected at least 31",
         "\"nothing\" field is missing",
@@ -56,6 +56,16 @@ fn a_contract_that_fails_says_what_was_found_and_what_was_expected() -> anyhow::
     }
     let count = |word: &str| out.lines().filter(|line| line.starts_with(word)).count();
     assert_eq!((count("FAIL "), count("ok ")), (4, 1), "each contract is named with its page: {out}");
+    Ok(())
+}
+
+#[test]
+fn a_contract_may_name_a_loopback_host_that_no_start_url_names() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    let page = format!("http://contract.localhost:{}/properties/property_000000.html", stand.site.port());
+    let contract = format!("[[contract]]\nurl = \"{page}\"\nitems = 1\nscrapes = [\"title\"]\n");
+    let (out, _) = printed(&run(&mut check(&stand, &contract), 0)?);
+    assert!(out.ends_with("OK\n"), "{out}");
     Ok(())
 }
 
