@@ -401,7 +401,7 @@ impl Sim {
                 }
                 Action::Write(items) => self.write(&items),
                 Action::Letters(letters) => self.letters.append(&letters),
-                Action::Geocode(_) => unreachable!("stories have no geocoder"),
+                Action::Geocode(_) | Action::HandOn(_) => unreachable!("stories have no geocoder and one stage"),
                 Action::Settle(receipts) => {
                     for receipt in receipts {
                         self.settle(receipt);
