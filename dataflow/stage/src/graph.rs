@@ -6,6 +6,7 @@
 //!                               └ settled items ──┬──────────exchange by page slot─> Ledger
 //!                                       Items ────┘
 //! ```
+//! The order in which items pass is the table in `path`.
 //! Operators are synchronous, never block and know no time but the step's. Everything that must reach the outside is left
 //! in the worker's `State`, which the shell (`worker`) empties after the step has come to rest.
 
@@ -14,6 +15,7 @@ use crate::geocode::PageItem;
 use crate::items::item_slot;
 use crate::ledger::page_slot;
 use crate::moved::Moved;
+use crate::path::{ITEM_PATH, ItemStage};
 use crate::worker::State;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -53,6 +55,12 @@ pub(crate) enum Inward {
     Robots(RobotsAnswer),
 }
 
+/// How far the items have come while the graph is built.
+enum Way<'scope> {
+    Items(Flow<'scope, PageItem>),
+    Done(Flow<'scope, ReleaseId>),
+}
+
 /// `geocodes`: whether items pass a geocoder.
 pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>, geocodes: bool) -> Graph {
     let mut input = InputHandle::<Epoch, Builder<Event>>::new_with_builder();
@@ -62,9 +70,21 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>, geocodes: b
         let events = input.to_stream(scope);
         let (offers, items, done_here) = settle(scope, events, here, Rc::clone(state));
         let admitted = admit(prepare(offers, Rc::clone(state)), Rc::clone(state));
-        let items = if geocodes { geocode(items, Rc::clone(state)) } else { items };
-        let done = keep_items(items, Rc::clone(state)).concat(done_here);
-        ledger(done, Rc::clone(state)).probe_with(&probe);
+        let mut way = Way::Items(items);
+        for passage in &ITEM_PATH {
+            way = match (passage.stage, way) {
+                (ItemStage::Geocode, Way::Items(items)) if geocodes => Way::Items(geocode(items, Rc::clone(state))),
+                (ItemStage::Items, Way::Items(items)) => {
+                    Way::Done(keep_items(items, Rc::clone(state)).concat(done_here.clone()))
+                }
+                (ItemStage::Ledger, Way::Done(done)) => {
+                    ledger(done.clone(), Rc::clone(state)).probe_with(&probe);
+                    Way::Done(done)
+                }
+                // The first stage is above; sinks are outside and come back as events.
+                (_, way) => way,
+            };
+        }
         admitted.probe_with(&probe);
     });
     Graph { input, probe }
@@ -93,7 +113,7 @@ fn settle<'scope>(
     here: u64,
     state: Rc<RefCell<State>>,
 ) -> (Flow<'scope, Found>, Flow<'scope, PageItem>, Flow<'scope, ReleaseId>) {
-    let mut builder = OperatorBuilder::new("Settle".to_owned(), scope);
+    let mut builder = OperatorBuilder::new(ItemStage::Settle.name().to_owned(), scope);
     let mut input = builder.new_input(events, Exchange::new(move |event: &Moved<Event>| route(&event.0, here)));
     builder.set_notify_for(0, FrontierInterest::Never);
     let (offers_output, offers) = builder.new_output();
@@ -175,7 +195,7 @@ fn admit<'scope>(inward: Flow<'scope, Inward>, state: Rc<RefCell<State>>) -> Flo
 
 fn geocode<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) -> Flow<'scope, PageItem> {
     let pact = Exchange::new(|item: &Moved<PageItem>| u64::from(item.0.slot()));
-    items.unary::<Builder<PageItem>, _, _, _>(pact, "Geocode", move |_, _| {
+    items.unary::<Builder<PageItem>, _, _, _>(pact, ItemStage::Geocode.name(), move |_, _| {
         move |input, output| {
             input.for_each_time(|time, data| {
                 let mut session = output.session(&time);
@@ -193,7 +213,7 @@ fn geocode<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) -> 
 
 fn keep_items<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) -> Flow<'scope, ReleaseId> {
     let pact = Exchange::new(|item: &Moved<PageItem>| u64::from(item_slot(item.0.item.id)));
-    items.unary::<Builder<ReleaseId>, _, _, _>(pact, "Items", move |_, _| {
+    items.unary::<Builder<ReleaseId>, _, _, _>(pact, ItemStage::Items.name(), move |_, _| {
         move |input, output| {
             input.for_each_time(|time, data| {
                 let mut session = output.session(&time);
@@ -211,7 +231,7 @@ fn keep_items<'scope>(items: Flow<'scope, PageItem>, state: Rc<RefCell<State>>) 
 
 fn ledger<'scope>(done: Flow<'scope, ReleaseId>, state: Rc<RefCell<State>>) -> Flow<'scope, ()> {
     let pact = Exchange::new(|page: &Moved<ReleaseId>| u64::from(page_slot(page.0)));
-    done.unary::<Builder<()>, _, _, _>(pact, "Ledger", move |_, _| {
+    done.unary::<Builder<()>, _, _, _>(pact, ItemStage::Ledger.name(), move |_, _| {
         move |input, _output| {
             input.for_each_time(|_time, data| {
                 let state = &mut *state.borrow_mut();
