@@ -11,6 +11,7 @@
 use crate::clock::SystemClock;
 use crate::engine::Engine;
 use crate::error::CrawlError;
+use crate::events::{Events, EventsOf};
 use crate::fetchers::Fetchers;
 use crate::figures::JobFigures;
 use crate::geocoder::GeocodeThread;
@@ -46,7 +47,7 @@ pub(crate) enum ToDriver {
 }
 
 /// Runs one job to its end.
-pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<CrawlReport, CrawlError> {
+pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<CrawlReport, CrawlError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let started_at = clock.now();
     let mut state = State::open(&options.state, &*clock)?;
@@ -76,6 +77,10 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
     for damaged in &state.letters.known().damaged {
         observer.say(&format!("a dead letter is lost: {damaged}"));
     }
+    let mut events = match options.events.take() {
+        Some(file) => Some(Events::start(EventsOf::job(&options, &chosen), file)?),
+        None => None,
+    };
     let mut document = state.document.clone();
     if let Some(outcome) = engine.ended(chosen.job) {
         // The end was in the journal but not yet in the document: the crash came between. Now it is in both, and the job is over.
@@ -83,7 +88,7 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         state.document = document;
         state.save()?;
         state.close()?;
-        return Ok(CrawlReport {
+        let report = CrawlReport {
             job: chosen.job.0,
             continued: true,
             outcome,
@@ -91,7 +96,12 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
             figures: engine.figures(chosen.job),
             redelivered: engine.redelivered(),
             elapsed: clock.now().since(started_at),
-        });
+        };
+        if let Some(mut events) = events {
+            events.opened(options.spider.name(), true);
+            events.end(clock.now().unix_ms(), &report);
+        }
+        return Ok(report);
     }
     let letters = replay::letters(&options, state.letters.known(), &chosen.sinks)?;
     let snapshot_bytes = options.settings.journal_snapshot_bytes;
@@ -130,8 +140,12 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
         Some(geocoding) => GeocodeThread::start(geocoding, Arc::clone(&clock), to_driver.clone())?,
         None => GeocodeThread::none(),
     };
+    if let Some(events) = &mut events {
+        events.opened(options.spider.name(), chosen.continued);
+    }
     let mut driver = Driver {
         engine,
+        events,
         clock,
         inbox,
         journal,
@@ -157,6 +171,8 @@ pub fn crawl(options: CrawlOptions, observer: &mut dyn Observer) -> Result<Crawl
 
 struct Driver {
     engine: Engine,
+    /// Who asked to be told of everything.
+    events: Option<Events>,
     clock: Arc<dyn Clock>,
     inbox: Receiver<ToDriver>,
     journal: JournalThread,
@@ -188,7 +204,18 @@ impl Driver {
                 tracing::warn!("{notice}");
             }
             for line in self.engine.take_log() {
-                observer.log(&line);
+                match &mut self.events {
+                    Some(events) => {
+                        events.logged(&line);
+                        if events.log_is_shown {
+                            observer.log(&line);
+                        }
+                    }
+                    None => observer.log(&line),
+                }
+            }
+            if let Some(events) = &mut self.events {
+                events.hand_over(now.unix_ms());
             }
             if now.since(shown) >= LOOK_EVERY {
                 shown = now;
@@ -240,6 +267,9 @@ impl Driver {
     }
 
     fn take(&mut self, message: ToDriver) {
+        if let Some(events) = &mut self.events {
+            events.heard(&message);
+        }
         let input = match message {
             ToDriver::Reports(reports) => {
                 self.receipts += 1;
@@ -279,7 +309,12 @@ impl Driver {
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
                 Action::HandOn(parcel) => unreachable!("the only stage owns all domains: {parcel:?}"),
-                Action::Letters(letters) => self.journal.letters(letters),
+                Action::Letters(letters) => {
+                    if let Some(events) = &mut self.events {
+                        events.buried(&letters);
+                    }
+                    self.journal.letters(letters);
+                }
                 // The queue is in this process: deleting from it is forgetting.
                 Action::Settle(_receipts) => crash::point("delete a receipt"),
             }
@@ -294,6 +329,9 @@ impl Driver {
                 .filter(|item| item.sinks & bit != 0)
                 .map(|item| (item.id, Arc::clone(&item.item)))
                 .collect();
+            if let Some(events) = &mut self.events {
+                items.iter().filter(|item| item.sinks & bit != 0).for_each(|item| events.sent(sink.id(), item));
+            }
             if !wanted.is_empty() {
                 *self.unanswered.entry(sink.id()).or_default() += wanted.len();
                 sink.write(wanted);
@@ -375,6 +413,12 @@ impl Driver {
         };
         std::mem::replace(&mut self.geocoder, GeocodeThread::none()).end();
         self.journal.end();
+        if let Some(mut events) = self.events.take() {
+            for line in self.engine.take_log() {
+                events.logged(&line);
+            }
+            events.end(self.clock.now().unix_ms(), &report);
+        }
         Ok(report)
     }
 

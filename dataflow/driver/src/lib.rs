@@ -9,6 +9,7 @@ mod crawl;
 mod ending;
 mod engine;
 mod error;
+mod events;
 mod exchange;
 mod fetchers;
 pub mod fetching;

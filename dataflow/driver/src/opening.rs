@@ -55,7 +55,7 @@ pub(crate) fn open_engine(
     let frontier = Arc::new(FrontierConfig {
         laws: Arc::clone(&options.laws),
         request_timeout_us: settings.fetch_timeout.as_micros() as u64,
-        log: settings.log_level >= crate::settings::LogLevel::Debug,
+        log: options.events.is_some() || settings.log_level >= crate::settings::LogLevel::Debug,
         ..FrontierConfig::default()
     });
     let geocoding = options.geocoding.as_ref().map(|options| {

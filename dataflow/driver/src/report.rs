@@ -4,6 +4,7 @@ use crate::figures::JobFigures;
 use crate::geocoder::GeocodeOptions;
 use crate::settings::Settings;
 use crate::state::MadeBy;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,6 +36,8 @@ pub struct CrawlOptions {
     pub replay: Option<Replay>,
     /// How the command was given: kept with the job.
     pub made_by: Option<MadeBy>,
+    /// Takes a line for each event (docs/events.md).
+    pub events: Option<Box<dyn Write + Send>>,
     /// Set from outside: finish what is under way and stop.
     pub stop: Arc<AtomicBool>,
 }

@@ -49,6 +49,9 @@ pub struct Args {
     /// Give up an unfinished job of this spider and arguments, and begin anew
     #[arg(long)]
     fresh: bool,
+    /// Write a JSON line for each event (page, item, sink outcome, error) at the end of this file
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -85,6 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         workers: args.workers,
         fresh: args.fresh,
         replay: None,
+        events: args.events,
     };
     let report = crawl(options, args.quiet)?;
     if args.json {
@@ -116,6 +120,8 @@ pub struct Plan {
     pub fresh: bool,
     /// Dead letters instead of start URLs.
     pub replay: Option<Replay>,
+    /// A line an event.
+    pub events: Option<PathBuf>,
 }
 
 /// Runs a crawl with progress on standard error.
@@ -134,12 +140,13 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let urls = outputs.iter().map(|url| SinkUrl::parse(url)).collect::<Result<Vec<_>, _>>();
     let urls = urls.map_err(wrong_sink)?;
     let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
-    cmd::places::check(&outputs, &urls, &state)?;
+    cmd::places::check(&outputs, &urls, plan.events.as_deref(), &state)?;
     let opened = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect::<Result<Vec<_>, _>>();
     let opened = opened.map_err(wrong_sink)?;
     let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output { sink, required }).collect();
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
     require_agent(&plan.settings, &plan.spider)?;
+    let events = plan.events.as_deref().map(cmd::events::open).transpose()?;
     let geocoding = cmd::geocode::options(&plan.settings, &plan.spider)?;
     let options = CrawlOptions {
         geocoding,
@@ -152,6 +159,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
         fresh: plan.fresh,
         replay: plan.replay,
         made_by: Some(made_by),
+        events,
         stop: signals::stop_flag()?,
     };
     let mut watcher = Watcher { display: Display::new(quiet) };

@@ -53,6 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         workers: 1,
         fresh: false,
         replay: None,
+        events: None,
     };
     let report = crawl::crawl(plan, args.quiet)?;
     crate::out::text!("{}", crawl::stats_text(&report));

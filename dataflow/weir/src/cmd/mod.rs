@@ -7,6 +7,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod deployment;
 pub mod enqueue;
+pub mod events;
 pub mod files;
 pub mod geo;
 pub mod geocode;

@@ -6,8 +6,8 @@ use crate::cmd::Usage;
 use std::path::{Component, Path, PathBuf};
 use weir_connector::SinkUrl;
 
-/// Refuses places that cannot work; `outputs` are the sinks as they were typed.
-pub fn check(outputs: &[String], sinks: &[SinkUrl], state: &Path) -> Result<(), Usage> {
+/// Refuses places that cannot work; `outputs` are the sinks as they were typed, `events` is the file of the events.
+pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state: &Path) -> Result<(), Usage> {
     if let Some(file) = file_in_the_way(state) {
         return Err(Usage(format!(
             "--state {}: {} is a file, expected a folder: a new one, or that of an earlier crawl. Choose another with --state",
@@ -31,6 +31,14 @@ pub fn check(outputs: &[String], sinks: &[SinkUrl], state: &Path) -> Result<(), 
             )));
         }
         taken.push((place, output));
+    }
+    let Some(events) = events else { return Ok(()) };
+    let place = place(events);
+    if let Some((_, other)) = taken.iter().find(|(other, _)| *other == place) {
+        return Err(Usage(format!(
+            "--events {} and -o {other} are one file, expected a file of its own. Name another with --events",
+            events.display()
+        )));
     }
     Ok(())
 }

@@ -171,6 +171,7 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
         workers: 1,
         fresh: false,
         replay: Some(Replay { ids: Some(group.ids), follow: args.follow }),
+        events: None,
     };
     let report = crawl::crawl(plan, args.quiet)?;
     crate::out::text!("{}", crawl::stats_text(&report));
