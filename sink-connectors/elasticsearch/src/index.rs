@@ -63,7 +63,8 @@ pub(crate) async fn prepare(link: &mut Link, schemas: &[Arc<ItemSchema>]) -> Res
 }
 
 /// Item types may be written with capitals, indices may not.
-fn name_of(link: &Link, number: usize, schema: &ItemSchema) -> String {
+/// The name that stands for an item type's index.
+pub(crate) fn name_of(link: &Link, number: usize, schema: &ItemSchema) -> String {
     let own = schema.name.to_lowercase();
     match &link.place.index {
         None => own,

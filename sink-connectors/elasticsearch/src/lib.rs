@@ -17,6 +17,7 @@ mod lookup;
 mod migrate;
 mod near;
 mod place;
+mod readback;
 mod row;
 mod schema;
 mod sink;

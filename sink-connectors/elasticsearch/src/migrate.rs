@@ -177,14 +177,14 @@ async fn write(link: &mut Link, bulk: &mut Bulk, old: &str, new: &str, hits: &[H
 }
 
 #[derive(Deserialize)]
-struct Hit {
+pub(crate) struct Hit {
     #[serde(rename = "_id")]
-    id: String,
+    pub id: String,
     #[serde(rename = "_version")]
     version: u64,
     /// As it was written, to the last digit.
     #[serde(rename = "_source")]
-    source: Box<RawValue>,
+    pub source: Box<RawValue>,
     #[serde(default)]
     sort: Json,
 }
@@ -209,13 +209,13 @@ struct Shards {
 }
 
 /// A view of an index that stays as it was: a point in time where the server knows it (Elasticsearch), else a scroll (OpenSearch).
-enum Cursor {
+pub(crate) enum Cursor {
     Pit { id: String, after: Option<Json>, size: usize },
     Scroll { id: Option<String>, index: String },
 }
 
 impl Cursor {
-    async fn open(link: &mut Link, index: &str) -> Result<Cursor, SinkError> {
+    pub async fn open(link: &mut Link, index: &str) -> Result<Cursor, SinkError> {
         let path = format!("/{}/_pit?keep_alive={KEEP}", encoded(index));
         let answer = alias::asked(link, "read the index", Method::POST, &path, &Body::None).await?;
         if let Some(id) = answer.json().get("id").and_then(Json::as_str).filter(|_| answer.is_ok()) {
@@ -230,7 +230,7 @@ impl Cursor {
     }
 
     /// The next documents; `None` at the end.
-    async fn page(&mut self, link: &mut Link) -> Result<Option<Vec<Hit>>, SinkError> {
+    pub async fn page(&mut self, link: &mut Link) -> Result<Option<Vec<Hit>>, SinkError> {
         loop {
             let (path, body) = self.request();
             let answer = link.ask(Method::POST, &path, &Body::json(&body)).await;
@@ -289,7 +289,7 @@ impl Cursor {
     }
 
     /// Lets the server forget it; it would by itself in a few minutes.
-    async fn close(self, link: &mut Link) {
+    pub async fn close(self, link: &mut Link) {
         let (path, body) = match self {
             Cursor::Pit { id, .. } => ("/_pit", json!({"id": id})),
             Cursor::Scroll { id: Some(id), .. } => ("/_search/scroll", json!({"scroll_id": id})),

@@ -6,12 +6,14 @@ use crate::gone;
 use crate::index::{self, Index};
 use crate::link::Link;
 use crate::place::ElasticsearchPlace;
+use crate::readback::Reading;
 use crate::write::Batch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+    StoredItem,
 };
 use weir_model::{Item, ItemId, Outcome};
 
@@ -128,6 +130,28 @@ impl Sink for ElasticsearchSink {
                 }
             };
             open.bridge.run(work).await
+        })
+    }
+
+    fn read_back<'a>(
+        &'a mut self,
+        job: &'a JobInfo,
+        each: &'a mut (dyn FnMut(StoredItem) + Send),
+    ) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let bridge = Bridge::start("elasticsearch")?;
+            for (number, schema) in job.schemas.iter().enumerate() {
+                let link = Link::new(self.place.clone(), self.place.authorization(self.env)?)?;
+                let reading = bridge.run(Reading::begin(link, number, Arc::clone(schema))).await?;
+                let reading = Arc::new(Mutex::new(reading));
+                loop {
+                    let reading = Arc::clone(&reading);
+                    let page = bridge.run(async move { reading.lock().await.page().await }).await?;
+                    let Some(items) = page else { break };
+                    items.into_iter().for_each(&mut *each);
+                }
+            }
+            Ok(())
         })
     }
 

@@ -339,3 +339,35 @@ fn a_delisted_listing_is_not_near_and_an_index_must_be_named() {
     let unnamed = ElasticsearchReader::from_url(&format!("elasticsearch://127.0.0.1:{}", alias.port())).unwrap();
     assert!(wait(unnamed.nearest(&near)).unwrap_err().todo.contains("PORT/INDEX"));
 }
+
+#[test]
+fn everything_is_read_back_over_many_pages_and_a_document_changed_by_hand_shows() {
+    let alias = Alias::fresh("");
+    let mut sink = alias.open();
+    let read = |sink: &mut ElasticsearchSink| {
+        let mut found = Vec::new();
+        wait(sink.read_back(&job(None), &mut |stored| found.push(stored))).unwrap();
+        found
+    };
+    let items: Vec<_> = (0..2_500).map(|id| item(id, 5, f64::from(id) / 3.0)).collect();
+    for items in items.chunks(1_000) {
+        write(&mut sink, items);
+    }
+    // Nothing was finished: a crawl that was killed.
+    let found = read(&mut sink);
+    let ids: std::collections::BTreeSet<_> = found.iter().map(|stored| stored.id.unwrap().0).collect();
+    assert_eq!((found.len(), ids.len()), (2_500, 2_500));
+    assert!(found.iter().all(|stored| stored.version == Some(5)));
+    let path = format!("{}/_update/{}?refresh=true", alias.name, items[7].id);
+    assert_eq!(alias.status("POST", &path, &json!({"doc": {"price": 1.5, "new": "true"}})), 200);
+    let found = read(&mut sink);
+    let changed = found.iter().find(|stored| stored.id == Some(items[7].id)).unwrap();
+    let field = |name: &str| contract::schema().fields.iter().position(|field| field.name == name).unwrap();
+    assert_eq!(changed.values[field("price")], weir_connector::Read::Value(Value::Float(1.5)));
+    assert_eq!(changed.values[field("new")], weir_connector::Read::Foreign, "text where a truth was written");
+    assert_eq!(changed.hash, Some(items[7].hash), "the hash beside it was left");
+    // An index that is gone is as good as empty.
+    let gone = Alias::fresh("");
+    let mut sink = gone.sink();
+    assert!(read(&mut sink).is_empty());
+}

@@ -1,8 +1,9 @@
 //! `weir audit`: a job that went well is proved, and what was taken away or changed by hand is told by name.
 
 use anyhow::{Context, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::Command;
+use weir_e2e::elastic::ask;
 use weir_e2e::{Stand, example, printed, run, weir};
 use weir_services::{Kind, Service};
 
@@ -107,6 +108,29 @@ fn a_second_job_has_the_items_that_it_found_again_and_an_unknown_job_is_named() 
     ensure!(said.contains("job 9") && said.contains("properties"), "{said}");
     // A sink that is not named is not proved.
     ensure!(audit(&stand, "2", &["-o", "second.csv"], 5)?["holds"] == false);
+    Ok(())
+}
+
+#[test]
+fn an_index_is_read_back_and_compared() -> anyhow::Result<()> {
+    let server = Service::start(Kind::Elasticsearch)?;
+    let stand = Stand::new(4);
+    let index = format!("elasticsearch://127.0.0.1:{}/homes", server.port());
+    crawl(&stand, &[&*index])?;
+    let held = audit(&stand, "1", &["-o", &*index], 0)?;
+    let sink = &held["sinks"][0];
+    ensure!(sink["same"] == 120 && sink["unsure"] == 0, "{held:#}");
+    let url = |at: u32| format!("{}/properties/property_{at:06}.html", stand.base());
+    let id = |at: u32| -> anyhow::Result<String> {
+        let hits = ask(server.port(), "POST", "homes/_search", &json!({"query": {"term": {"url": url(at)}}}))?;
+        Ok(hits["hits"]["hits"][0]["_id"].as_str().context("an id")?.to_owned())
+    };
+    ask(server.port(), "DELETE", &format!("homes/_doc/{}", id(5)?), &Value::Null)?;
+    let change = json!({"doc": {"title": "Mine"}});
+    ask(server.port(), "POST", &format!("homes/_update/{}", id(6)?), &change)?;
+    let found = audit(&stand, "1", &["-o", &*index], 5)?;
+    let kind = |kind: &str, at: u32| (kind.to_owned(), url(at));
+    ensure!(differences(&found, "elasticsearch")? == [kind("altered", 6), kind("missing", 5)], "{found:#}");
     Ok(())
 }
 
