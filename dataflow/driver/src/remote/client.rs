@@ -262,7 +262,7 @@ impl JobView {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         let ended: Vec<Outcome> = self.parts.iter().filter_map(|part| part.outcome).collect();
-        if ended.iter().any(|outcome| *outcome == Outcome::Failed) {
+        if ended.contains(&Outcome::Failed) {
             return Some(Outcome::Failed);
         }
         if ended.len() < self.document.stages as usize {
