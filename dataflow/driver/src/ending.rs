@@ -90,6 +90,11 @@ impl Engine {
         self.inputs.is_empty() && live.urls.leased == 0 && live.pages == 0
     }
 
+    /// How many requests may be under way from now on.
+    pub fn set_concurrency(&mut self, requests: usize) {
+        self.config.concurrency = requests;
+    }
+
     /// Names of sinks by number, for remarks: more may come with every job.
     pub fn name_sinks(&mut self, names: Vec<String>) {
         self.config.sink_names = names;

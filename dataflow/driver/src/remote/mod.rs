@@ -19,6 +19,7 @@ mod outside;
 mod stage;
 mod status;
 mod telling;
+mod window;
 
 pub use outside::FromOutside;
 pub use status::{JobDocument, JobPart, job_key, part_key, status_key};
@@ -83,7 +84,7 @@ impl Default for Pace {
     fn default() -> Self {
         Pace {
             margin: Duration::from_millis(50),
-            slot: Duration::from_secs(2),
+            slot: Duration::from_secs(10),
             lookahead: Duration::from_secs(1),
             timeout: Duration::from_secs(60),
             visibility: Duration::from_secs(60),

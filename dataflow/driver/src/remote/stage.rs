@@ -3,6 +3,7 @@
 use super::desk::{OpenJob, prepare_job};
 use super::health::Health;
 use super::outside::{FromOutside, Outside};
+use super::window::Window;
 use super::{StageOptions, opening};
 use crate::clock::SystemClock;
 use crate::crawl::ToDriver;
@@ -23,7 +24,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use weir_frontier::Slice;
 use weir_model::json::{Control, ControlMessage, FetchEnvelope, JobHeader, StageMessage};
-use weir_model::{Clock, ContentHash, FetchMessage, JobId, Outcome, ReceiptId, Tick, crash};
+use weir_model::{Clock, ContentHash, FetchMessage, FetchOutcome, JobId, Outcome, ReceiptId, Report, Tick, crash};
 use weir_queue::{QueueError, QueueErrorClass};
 use weir_stage::OutboxItem;
 
@@ -63,6 +64,7 @@ pub(super) struct StageDriver {
     journal_bytes: u64,
     snapshot_at: u64,
     pub health: Health,
+    pub window: Window,
     pub counts: Counts,
     pub told: super::telling::Told,
     pub obeyed: VecDeque<String>,
@@ -137,6 +139,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         started_at,
         journal_bytes: 0,
         snapshot_at: options.settings.journal_snapshot_bytes,
+        window: Window::new(options.settings.concurrency),
         options,
         health,
         counts: Counts::default(),
@@ -257,6 +260,7 @@ impl StageDriver {
         match event {
             FromOutside::Reports { receipt, stage, reports } => {
                 if stage == self.name {
+                    self.adapt(now, &reports);
                     self.engine.feed(Input::Reports { receipt, reports });
                 } else {
                     // Of a state that lay here before: its releases are nobody's any more.
@@ -297,6 +301,18 @@ impl StageDriver {
             }
             FromOutside::Trouble(what) => tracing::warn!("{what}; trying again"),
         }
+    }
+
+    /// As many requests under way as functions keep up with.
+    fn adapt(&mut self, now: Tick, reports: &[Report]) {
+        let unsent = reports.iter().filter(|report| matches!(report.outcome, FetchOutcome::Unfetched { .. })).count();
+        let before = self.window;
+        let size = self.window.reported(now, reports.len() - unsent, unsent);
+        if self.window.is_below(before) {
+            // Beyond what was under way the old bound was none.
+            self.window.fit(self.engine.in_flight() / 2);
+        }
+        self.engine.set_concurrency(size.min(self.window.size()));
     }
 
     // ---- jobs -----------------------------------------------------------------------------------------------------

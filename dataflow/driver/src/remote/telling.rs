@@ -104,6 +104,7 @@ impl StageDriver {
             ("urls_queued", queued),
             ("requests_in_flight", self.engine.in_flight() as u64),
             ("outbox_bytes", self.engine.outbox_bytes() as u64),
+            ("requests_window", self.window.size() as u64),
             ("pages", pages),
             ("items", items),
             ("reports_redelivered", self.engine.redelivered()),

@@ -111,10 +111,15 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
     stages[1].signal("-KILL")?;
     stages[1].0.wait()?;
     stages[1] = scene.start(1, &[]);
-    let mut last = Value::Null;
+    let (mut last, mut looks) = (Value::Null, 0u32);
     until("the end of the job", || {
         let output = scene.weir(&["jobs", "show", &job, "--json"]).output().expect("weir starts");
         last = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        looks += 1;
+        if looks % 200 == 0 {
+            // What keeps it, should it take too long.
+            eprintln!("{last:#}\n--- 0\n{}\n--- 1\n{}", scene.log(0), scene.log(1));
+        }
         !last["outcome"].is_null()
     });
     ended.store(true, Ordering::Relaxed);
