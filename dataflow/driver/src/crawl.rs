@@ -9,6 +9,7 @@
 //! This module performs actions and feeds inputs; what they mean is decided in `engine`.
 
 use crate::clock::SystemClock;
+use crate::delisting::Delisting;
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::events::{Events, EventsOf};
@@ -68,6 +69,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         schemas: options.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
     };
     let chosen = state.document.choose(&wanted, options.fresh)?;
+    state.document.began(chosen.job, started_at);
     state.save()?;
     if chosen.file_changed {
         observer.say("the spider file has changed since the job began; the job goes on with the new one");
@@ -107,9 +109,12 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     let snapshot_bytes = options.settings.journal_snapshot_bytes;
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
+    let mut delisting = Delisting::new(&document, &chosen, &options.spider);
     for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
         let is_there = open_sink(&mut output, *id, chosen.job, &options.spider, &mut engine, &mut document)?;
         let Output { sink, required } = output;
+        let marks = options.settings.delist && is_there;
+        let sink = if marks { delisting.wrap(*id, sink, &options.stop) } else { sink };
         let start = SinkStart {
             job: chosen.job,
             id: *id,
@@ -154,6 +159,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         sinks,
         unanswered: BTreeMap::new(),
         leaving: BTreeSet::new(),
+        delisting,
         job: chosen.job,
         started_at,
         receipts: 0,
@@ -183,6 +189,7 @@ struct Driver {
     unanswered: BTreeMap<SinkId, usize>,
     /// Sinks that leave what they have to the next run.
     leaving: BTreeSet<SinkId>,
+    delisting: Delisting,
     job: weir_model::JobId,
     started_at: Tick,
     receipts: u64,
@@ -381,11 +388,12 @@ impl Driver {
     /// The end in the journal, then the sinks, then the document, then the lease.
     fn end(mut self, outcome: Outcome, mut document: Document, continued: bool) -> Result<CrawlReport, CrawlError> {
         self.fetchers_end();
-        // First everything that the sinks confirmed becomes durable, marks included; then the feeds are completed, then the end is
-        // written. A crash in between completes the feeds again, from their marks.
+        // First everything that the sinks confirmed becomes durable, marks included; then what is gone is marked and the feeds are
+        // completed, then the end is written. A crash in between completes the feeds again, from their marks.
         self.settle_all();
         if self.failure.is_none() {
             let complete = outcome != Outcome::Shutdown;
+            self.delisting.plan(&mut self.engine, outcome);
             for sink in std::mem::take(&mut self.sinks) {
                 if let Err(error) = sink.finish(outcome, complete) {
                     self.failure.get_or_insert(error);
@@ -393,6 +401,7 @@ impl Driver {
             }
         }
         if self.failure.is_none() {
+            self.delisting.settle(&mut self.engine, self.clock.now());
             self.engine.end_job(self.clock.now(), self.job, outcome);
             self.settle_all();
         }

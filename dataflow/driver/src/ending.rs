@@ -3,7 +3,12 @@
 
 use crate::engine::Engine;
 use crate::record;
-use weir_model::{JobId, Outcome, Tick};
+use std::collections::{BTreeMap, BTreeSet};
+use weir_model::{ExtractionNote, ItemId, JobId, Outcome, SinkId, Tick};
+use weir_stage::{Census, Counted, Delisted, Event, item_slot};
+
+/// Counter of listings that were marked as gone.
+const DELISTED: &str = "items/delisted";
 
 impl Engine {
     pub(crate) fn apply_stop_rules(&mut self, now: Tick) {
@@ -107,6 +112,34 @@ impl Engine {
         self.figures.remove(&job);
         self.exchanges.remove(&job);
         self.marks.retain(|(of, _), _| *of != job);
+    }
+
+    /// What a complete crawl saw, and what it did not see.
+    pub(crate) fn count_absent(&mut self, census: &Census) -> Counted {
+        self.stage.count_absent(census)
+    }
+
+    /// Sinks have marked listings as gone; counted by listing.
+    pub(crate) fn delisted(&mut self, now: Tick, job: JobId, marked: Vec<(SinkId, Vec<ItemId>)>) {
+        let mut events: BTreeMap<(u8, SinkId), Vec<ItemId>> = BTreeMap::new();
+        let mut listings = BTreeSet::new();
+        for (sink, ids) in marked {
+            for id in ids {
+                events.entry((item_slot(id), sink)).or_default().push(id);
+                listings.insert(id);
+            }
+        }
+        if listings.is_empty() {
+            return;
+        }
+        let events = events.into_iter();
+        let events: Vec<Event> =
+            events.map(|((slot, sink), ids)| Event::Delisted(Box::new(Delisted { slot, sink, ids }))).collect();
+        let step = self.stage.step(now, events, 0);
+        self.apply(now, step, 0);
+        let count = u32::try_from(listings.len()).unwrap_or(u32::MAX);
+        let note = ExtractionNote { counter: DELISTED.into(), count, example: "".into() };
+        self.keep_notes(now, &[(job, note)]);
     }
 
     /// Gives a job of an earlier run up: its queue is abandoned.

@@ -79,11 +79,20 @@ impl JobFigures {
     /// URLs that went wrong for good, and items that a sink refused.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        let dead: u64 = weir_model::Reason::ALL
+        self.dead_letters() + self.items.refused
+    }
+
+    /// True when nothing was dead-lettered or abandoned: a crawl that finished so has seen everything.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.dead_letters() == 0 && self.urls.abandoned == 0
+    }
+
+    fn dead_letters(&self) -> u64 {
+        weir_model::Reason::ALL
             .iter()
             .filter(|reason| reason.is_dead_letter())
             .map(|reason| self.urls.rejected(*reason))
-            .sum();
-        dead + self.items.refused
+            .sum()
     }
 }

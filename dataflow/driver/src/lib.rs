@@ -6,6 +6,7 @@
 mod audit;
 mod clock;
 mod crawl;
+mod delisting;
 mod ending;
 mod engine;
 mod error;

@@ -66,6 +66,8 @@ pub struct Settings {
     pub dead_letters_bytes_max: u64,
     /// Items in one write to a sink.
     pub sink_batch_items: usize,
+    /// Whether a complete crawl marks what it has not seen as gone.
+    pub delist: bool,
     /// Bytes of the journal after which a snapshot is taken, at least.
     pub journal_snapshot_bytes: u64,
     /// A group of the journal closes at this age: longer saves syncs, shorter lets go of paced releases and items sooner.
@@ -137,6 +139,7 @@ impl Default for Settings {
             outbox_bytes_max: 64 << 20,
             dead_letters_bytes_max: 64 << 20,
             sink_batch_items: 1_000,
+            delist: true,
             journal_snapshot_bytes: 128 << 20,
             journal_group_time: Duration::from_millis(20),
             fetch_threads: None,

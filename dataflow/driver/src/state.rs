@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_model::json::JobHeader;
-use weir_model::{Clock, ItemSchema, JobId, Outcome, SinkId, UnixMs};
+use weir_model::{Clock, ItemSchema, JobId, Outcome, SinkId, Tick, UnixMs};
 use weir_store::lease::{Claim, Claimed, Lease, Owner};
 use weir_store::{Disk, GroupSeq, Options, RealDisk, Recovery, Store};
 
@@ -107,6 +107,9 @@ pub struct JobEntry {
     /// Its item types, in the order of `Item::schema`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemas: Vec<ItemSchema>,
+    /// When it began, in microseconds since 1970; 0: not known.
+    #[serde(default)]
+    pub began_us: u64,
 }
 
 /// How a job was begun: what a command needs to do something for it again.
@@ -332,6 +335,7 @@ impl Document {
             best_effort,
             made_by: wanted.made_by.clone(),
             schemas: wanted.schemas.clone(),
+            began_us: 0,
         });
         Ok(Chosen { job: JobId(self.last_job), continued: false, file_changed: false, given_up, sinks })
     }
@@ -357,6 +361,13 @@ impl Document {
             }
         };
         Ok(SinkId(at as u8))
+    }
+
+    /// Notes when a job began, the first time.
+    pub fn began(&mut self, job: JobId, now: Tick) {
+        if let Some(entry) = self.jobs.iter_mut().find(|entry| entry.id == job.0 && entry.began_us == 0) {
+            entry.began_us = now.0;
+        }
     }
 
     /// Notes a job's outcome.

@@ -4,7 +4,7 @@
 //! domain with a law leaves, before an item is written, before a geocode provider is asked and before a receipt is settled.
 
 use crate::geocode::Left;
-use crate::items::{ItemCounts, OutboxId, OutboxItem, SinkVerdict};
+use crate::items::{Delisted, ItemCounts, OutboxId, OutboxItem, SinkVerdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_frontier::{Addr, Counters, DeadRequest, Elsewhere, Live, LogLine, Offer};
@@ -40,6 +40,8 @@ pub enum Event {
     },
     /// A dead letter's item is to be written again.
     Again(Box<Again>),
+    /// A sink has marked listings as gone.
+    Delisted(Box<Delisted>),
     /// A geocode provider or cache has answered.
     Geo(weir_geo::Event),
     /// What the step before has left (the stage's own).

@@ -97,6 +97,7 @@ pub(crate) fn owner(event: &Event) -> Option<u8> {
         Event::Report(report) => Some(page_slot(report.release)),
         Event::Written { id, .. } | Event::Refused { id, .. } => Some(id.slot()),
         Event::Again(again) => Some(page_slot(again.page)),
+        Event::Delisted(delisted) => Some(delisted.slot),
         Event::Geo(event) => Some(event.slot() as u8),
         Event::Left(left) => left.0.slot(),
         Event::Offer(_) | Event::Robots(_) => None,

@@ -7,11 +7,13 @@
 //! - an item leaves the outbox when every sink it was sent to has confirmed or refused it, and not before;
 //! - every change is in the journal in the same group as what caused it.
 
+mod gone;
 mod outbox;
 mod versions;
 
 use crate::event::Poison;
 use crate::record::{self, OutboxRecord};
+pub use gone::{Absent, Census, Counted, Delisted};
 use outbox::Outbox;
 pub use outbox::{OutboxId, OutboxItem};
 use std::collections::BTreeMap;
@@ -162,6 +164,21 @@ impl Items {
         self.slots.iter().for_each(|slot| slot.versions.each(visit));
     }
 
+    /// What a complete crawl saw and did not see.
+    #[must_use]
+    pub fn count_absent(&self, census: &Census) -> Counted {
+        let mut counted = Counted::default();
+        self.slots.iter().for_each(|slot| slot.versions.count(census, &mut counted));
+        counted
+    }
+
+    /// A sink has marked listings as gone.
+    pub fn delisted(&mut self, delisted: &Delisted, journal: &mut Vec<u8>) {
+        debug_assert!(self.owns(delisted.slot), "exchanged by slot");
+        record::delisted(journal, delisted);
+        self.slots[usize::from(delisted.slot)].delisted(delisted);
+    }
+
     /// Bytes that wait in the outbox.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
@@ -252,7 +269,7 @@ impl Items {
         }
     }
 
-    /// Applies one journal record of this module (types 64 to 66); others are ignored.
+    /// Applies one journal record of this module (types 64 to 66, and 70); others are ignored.
     pub fn replay(&mut self, kind: u8, slot: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
         if slot >= SLOTS {
             return Err(WireError { expected: "a slot, 0 to 63" });
@@ -283,6 +300,7 @@ impl Items {
                 }
                 self.counts.entry(job).or_default().add(&delta);
             }
+            record::DELISTED => state.delisted(&record::read_delisted(slot, fields)?),
             _ => {}
         }
         Ok(())
@@ -293,6 +311,7 @@ impl Items {
         let state = &self.slots[usize::from(slot)];
         state.versions.snapshot(out);
         state.outbox.snapshot(out);
+        state.versions.snapshot_marks(out);
     }
 
     /// Restores what `snapshot` streamed.
@@ -306,7 +325,8 @@ impl Items {
         let mut reader = Reader::new(bytes);
         let state = &mut self.slots[usize::from(slot)];
         state.versions.restore(&mut reader)?;
-        state.outbox.restore(&mut reader)
+        state.outbox.restore(&mut reader)?;
+        state.versions.restore_marks(&mut reader)
     }
 
     /// Streams the counts of this worker (they are sums: any worker may hold any part).
@@ -339,6 +359,12 @@ impl Items {
 }
 
 impl Slot {
+    fn delisted(&mut self, delisted: &Delisted) {
+        for id in &delisted.ids {
+            self.versions.delisted(*id, delisted.sink);
+        }
+    }
+
     /// A sink has settled an item: gives the item's key, and its page when no sink is left.
     fn settle(&mut self, id: OutboxId, sink: SinkId, verdict: SinkVerdict) -> Option<(ItemId, Option<ReleaseId>)> {
         let taken = self.outbox.take_off(id, sink)?;

@@ -19,7 +19,9 @@ mod worker;
 
 pub use event::{Again, Event, JobLive, LaneBytes, LeftOver, Poison, Step};
 pub use geocode::Geocoding;
-pub use items::{ItemCounts, KnownItem, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot};
+pub use items::{
+    Absent, Census, Counted, Delisted, ItemCounts, KnownItem, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot,
+};
 pub use ledger::page_slot;
 pub use path::{ITEM_PATH, ItemStage, Passage, item_path_table};
 pub use record::item_of_record;

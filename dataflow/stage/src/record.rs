@@ -3,10 +3,10 @@
 //! Layout of every record: varint length of what follows, type byte, slot byte, fields. Invariant: a reader refuses bytes
 //! that a writer did not make, and never panics.
 
-use crate::items::{OutboxId, SinkVerdict};
+use crate::items::{Delisted, OutboxId, SinkVerdict};
 use weir_geo::Waiter;
 use weir_model::wire::{Reader, WireError, put_fixed, put_item, put_u64, read_item};
-use weir_model::{Item, JobId, ReleaseId, SinkId};
+use weir_model::{Item, ItemId, JobId, ReleaseId, SinkId};
 
 /// An item entered the outbox.
 pub(crate) const OUTBOX: u8 = 64;
@@ -20,6 +20,8 @@ pub(crate) const GEO: u8 = 67;
 pub(crate) const WAITS: u8 = 68;
 /// It goes on: its `OUTBOX` record is of the same step. Fields as those of `ITEM_DONE`.
 pub(crate) const WAIT_ENDED: u8 = 69;
+/// A sink has marked listings as gone.
+pub(crate) const DELISTED: u8 = 70;
 
 /// Appends one record, its length in front.
 pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
@@ -135,4 +137,27 @@ pub(crate) fn wait_ended(journal: &mut Vec<u8>, slot: u8, waiter: Waiter, page: 
         put_fixed(out, page.0);
         put_u64(out, job.0);
     });
+}
+
+pub(crate) fn delisted(journal: &mut Vec<u8>, delisted: &Delisted) {
+    framed(journal, DELISTED, delisted.slot, |out| {
+        out.push(delisted.sink.0);
+        put_u64(out, delisted.ids.len() as u64);
+        for id in &delisted.ids {
+            out.extend_from_slice(&id.0.to_le_bytes());
+        }
+    });
+}
+
+pub(crate) fn read_delisted(slot: u8, reader: &mut Reader<'_>) -> Result<Delisted, WireError> {
+    let sink = SinkId(reader.u8()?);
+    if sink.0 >= 32 {
+        return Err(WireError { expected: "a sink, 0 to 31" });
+    }
+    let mut ids = Vec::new();
+    for _ in 0..reader.u64()? {
+        let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
+        ids.push(ItemId(u128::from_le_bytes(id)));
+    }
+    Ok(Delisted { slot, sink, ids })
 }

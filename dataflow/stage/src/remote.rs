@@ -1,7 +1,7 @@
 //! A worker on a thread of its own, spoken to in orders and answers. It sleeps between steps.
 
 use crate::event::Event;
-use crate::items::{ItemCounts, SinkMasks};
+use crate::items::{Census, Counted, ItemCounts, SinkMasks};
 use crate::worker::{Shell, Taken, WorkerConfig};
 use std::collections::BTreeMap;
 use std::io;
@@ -26,6 +26,7 @@ enum Order {
     Restore(String, Vec<u8>),
     FinishReplay(Tick),
     Counts,
+    CountAbsent(Census),
     Snapshot(usize, usize),
     LiveChunks,
 }
@@ -34,6 +35,7 @@ enum Answer {
     Taken(Box<Taken>),
     Done(Result<(), WireError>),
     Counts(Counters, BTreeMap<JobId, ItemCounts>),
+    CountedAbsent(Counted),
     Part(String, Vec<u8>),
     SnapshotEnd,
     LiveChunks(Vec<LiveChunk>),
@@ -159,6 +161,14 @@ impl Remote {
         }
     }
 
+    pub fn count_absent(&mut self, census: &Census) -> Counted {
+        self.order(Order::CountAbsent(census.clone()));
+        match self.answer() {
+            Answer::CountedAbsent(counted) => counted,
+            _ => unreachable!("answers come in the order of the orders"),
+        }
+    }
+
     pub fn snapshot(
         &mut self,
         index: usize,
@@ -230,6 +240,7 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
                 let (urls, items) = shell.counts();
                 Answer::Counts(urls, items)
             }
+            Order::CountAbsent(census) => Answer::CountedAbsent(shell.count_absent(&census)),
             Order::Snapshot(index, peers) => {
                 // A part that cannot be sent means that the caller is gone: the next receive ends the thread.
                 let _ = shell.snapshot(index, peers, &mut |name, part| {

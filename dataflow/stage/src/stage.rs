@@ -7,7 +7,7 @@
 use crate::event::{Event, Poison, Step};
 use crate::geocode::Geocoding;
 use crate::graph::owner;
-use crate::items::{ItemCounts, KnownItem, SinkMasks};
+use crate::items::{Census, Counted, ItemCounts, KnownItem, SinkMasks};
 use crate::remote::{self, Remote, Threads};
 use crate::worker::{Shell, Taken, WorkerConfig};
 use std::collections::BTreeMap;
@@ -255,6 +255,15 @@ impl Stage {
             }
         }
         (urls, items)
+    }
+
+    /// What a complete crawl saw, and what it did not see of what earlier jobs of its spider and arguments saw last.
+    pub fn count_absent(&mut self, census: &Census) -> Counted {
+        let mut counted = self.local.as_ref().map(|local| local.count_absent(census)).unwrap_or_default();
+        for remote in &mut self.remotes {
+            counted.add(remote.count_absent(census));
+        }
+        counted
     }
 
     /// Streams the whole state: `write(section, bytes)`, a section possibly in several parts, one after the other.

@@ -6,7 +6,7 @@
 use crate::event::{Again, Event, JobLive, LaneBytes, LeftOver};
 use crate::geocode::{GeoTaken, Geocode, Geocoding, Left, PageItem};
 use crate::graph::{self, Graph};
-use crate::items::{Items, ItemsOut, KnownItem, SinkMasks, SinkVerdict};
+use crate::items::{Census, Counted, Items, ItemsOut, KnownItem, SinkMasks, SinkVerdict};
 use crate::ledger::Ledger;
 use crate::moved::Moved;
 use crate::record;
@@ -78,6 +78,7 @@ impl State {
                 self.ledger.open(page, item.job, 1);
                 self.page_items.push(PageItem { sinks, ..PageItem::plain(page, item) });
             }
+            Event::Delisted(delisted) => self.items.delisted(&delisted, &mut self.out.journal),
             Event::Report(report) => {
                 self.frontier.settle(self.now, *report, &mut self.out);
                 self.offers.append(&mut self.out.offers);
@@ -361,6 +362,11 @@ impl Shell {
     /// The newest version of every item of this worker.
     pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
         self.state.borrow().items.each_known(visit);
+    }
+
+    /// What a complete crawl saw and did not see, of this worker.
+    pub fn count_absent(&self, census: &Census) -> Counted {
+        self.state.borrow().items.count_absent(census)
     }
 
     /// Durable counts of this worker.

@@ -102,6 +102,7 @@ pub fn suite<P: Place>(mut fresh: impl FnMut() -> P) {
             an_older_version_never_overwrites(&mut fresh());
             of_the_same_version_the_greater_hash_wins(&mut fresh());
             versions_in_one_batch_settle_in_any_order(&mut fresh());
+            what_is_gone_is_marked_once_and_comes_back(&mut fresh());
         }
         SinkKind::Appending => order_is_kept(&mut fresh()),
     }
@@ -315,6 +316,22 @@ fn what_was_written_reads_back_as_it_was(place: &mut impl Place) {
         assert!(stored.id.is_none_or(|id| id == item.id) && stored.version.is_none_or(|version| version == 3));
         assert!(stored.hash.is_none_or(|hash| hash == item.hash));
     }
+}
+
+fn what_is_gone_is_marked_once_and_comes_back(place: &mut impl Place) {
+    let mut sink = opened(place, None);
+    assert!(sink.can_delist(), "a sink that keeps one row an item can mark it as gone");
+    write(&mut *sink, &[item(1, 10, 1.0), item(2, 30, 2.0)]);
+    let ids = [1, 2, 9].map(|id| item(id, 1, 1.0).id);
+    let mark = |sink: &mut dyn Sink, at| wait(sink.delist(0, &ids, at)).expect("it marks");
+    let [stored, unchanged, stale] = [ItemOutcome::Stored, ItemOutcome::Unchanged, ItemOutcome::Stale];
+    assert_eq!(mark(&mut *sink, 20), [stored.clone(), stale.clone(), unchanged.clone()], "9 is not there");
+    assert_eq!(mark(&mut *sink, 20), [unchanged.clone(), stale.clone(), unchanged.clone()]);
+    assert_eq!(self::stored(place), expected([(1, 1.0), (2, 2.0)]), "what is stored stays");
+    let back = write(&mut *sink, &[item(1, 40, 1.0)]).0;
+    assert_eq!(back, [ItemOutcome::Stored], "a newer version takes the mark off");
+    assert_eq!(mark(&mut *sink, 40), [stale, stored, unchanged], "and it can be marked again later");
+    finish(sink);
 }
 
 fn order_is_kept(place: &mut impl Place) {

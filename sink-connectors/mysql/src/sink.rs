@@ -97,16 +97,6 @@ impl MysqlSink {
         Ok(Opened { generation })
     }
 
-    /// Marks listings that a complete crawl no longer found as gone since `at` (the version it would have given them); their rows and
-    /// prices stay, and a newer version takes the mark off. One outcome an id, in order: stored, unchanged (marked before, or not
-    /// there), or stale (seen since).
-    pub async fn delist(&mut self, schema: u16, ids: &[ItemId], at: u64) -> Result<Vec<ItemOutcome>, SinkError> {
-        let open = self.opened()?;
-        let (state, ids) = (Arc::clone(&open.state), ids.to_vec());
-        let work = async move { state.lock().await.perform(Work::Delist { schema, ids: &ids, at }).await };
-        open.bridge.run(work).await.map(|written| written.outcomes)
-    }
-
     fn opened(&self) -> Result<&OpenSink, SinkError> {
         self.open.as_ref().ok_or_else(|| {
             SinkError::new(
@@ -234,6 +224,24 @@ impl Sink for MysqlSink {
             }
             bridge.run(async move { link.lock().await.close().await }).await;
             Ok(())
+        })
+    }
+
+    fn can_delist(&self) -> bool {
+        true
+    }
+
+    fn delist<'a>(
+        &'a mut self,
+        schema: u16,
+        ids: &'a [ItemId],
+        at: u64,
+    ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
+        Box::pin(async move {
+            let open = self.opened()?;
+            let (state, ids) = (Arc::clone(&open.state), ids.to_vec());
+            let work = async move { state.lock().await.perform(Work::Delist { schema, ids: &ids, at }).await };
+            open.bridge.run(work).await.map(|written| written.outcomes)
         })
     }
 

@@ -61,15 +61,6 @@ impl RedisSink {
         RedisSink { place, env: |name| std::env::var(name).ok(), open: None }
     }
 
-    /// Marks listings that a complete crawl no longer found as gone since `at` (the version it would have given them) and takes them
-    /// out of the geo sets; a newer version brings them back. One outcome an id, in order: stored, unchanged (marked before, or not
-    /// there), or stale (seen since).
-    pub async fn delist(&mut self, schema: u16, ids: &[ItemId], at: u64) -> Result<Vec<ItemOutcome>, SinkError> {
-        let open = self.opened()?;
-        let (state, ids) = (Arc::clone(&open.state), ids.to_vec());
-        open.bridge.run(async move { state.lock().await.delist(schema, &ids, at).await }).await
-    }
-
     fn opened(&self) -> Result<&OpenSink, SinkError> {
         self.open.as_ref().ok_or_else(|| {
             SinkError::new(
@@ -343,6 +334,23 @@ impl Sink for RedisSink {
                 }
             }
             Ok(())
+        })
+    }
+
+    fn can_delist(&self) -> bool {
+        true
+    }
+
+    fn delist<'a>(
+        &'a mut self,
+        schema: u16,
+        ids: &'a [ItemId],
+        at: u64,
+    ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
+        Box::pin(async move {
+            let open = self.opened()?;
+            let (state, ids) = (Arc::clone(&open.state), ids.to_vec());
+            open.bridge.run(async move { state.lock().await.delist(schema, &ids, at).await }).await
         })
     }
 

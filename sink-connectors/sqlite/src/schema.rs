@@ -7,7 +7,7 @@ use weir_model::{Field, FieldKind, ItemSchema};
 pub(crate) const HOUSEKEEPING: [(&str, &str); 5] =
     [("_job", "INTEGER"), ("_spider", "TEXT"), ("_version", "INTEGER"), ("_hash", "TEXT"), ("_fetched_at", "TEXT")];
 
-/// When a listing was found to be gone, in tables that have such a column.
+/// When a listing was found to be gone. The last column, or behind those that came later.
 pub(crate) const DELISTED: &str = "_delisted_at";
 
 /// Checks every name that becomes an identifier; the first bad one, and why.
@@ -70,7 +70,7 @@ pub(crate) fn create_table(schema: &ItemSchema) -> String {
     for (name, kind) in HOUSEKEEPING {
         sql += &format!(", \"{name}\" {kind} NOT NULL");
     }
-    sql + ")"
+    sql + &format!(", \"{DELISTED}\" TEXT)")
 }
 
 /// The R*Tree of a place and the triggers that keep it, in one batch of statements; rows that are there already are taken in.
@@ -109,13 +109,23 @@ pub(crate) fn upsert(schema: &ItemSchema) -> String {
         .collect();
     let columns: String = names.iter().map(|name| format!(", \"{name}\"")).collect();
     let holes: String = (0..names.len()).map(|at| format!(", ?{}", at + 2)).collect();
-    let sets: Vec<String> = names.iter().map(|name| format!("\"{name}\" = excluded.\"{name}\"")).collect();
+    // What is written is there: a newer version takes the mark off.
+    let sets = names.iter().map(|name| format!("\"{name}\" = excluded.\"{name}\""));
+    let sets: Vec<String> = sets.chain([format!("\"{DELISTED}\" = NULL")]).collect();
     let table = &schema.name;
     format!(
         "INSERT INTO \"{table}\" (\"_id\"{columns}) VALUES (?1{holes}) ON CONFLICT(\"_id\") DO UPDATE SET {} \
          WHERE excluded.\"_version\" > \"{table}\".\"_version\" \
          OR (excluded.\"_version\" = \"{table}\".\"_version\" AND excluded.\"_hash\" > \"{table}\".\"_hash\")",
         sets.join(", ")
+    )
+}
+
+/// Marks a row as gone, unless it was seen since or is marked already.
+pub(crate) fn delist(schema: &ItemSchema) -> String {
+    let table = &schema.name;
+    format!(
+        "UPDATE \"{table}\" SET \"{DELISTED}\" = ?2 WHERE \"_id\" = ?1 AND \"_version\" < ?3 AND \"{DELISTED}\" IS NULL"
     )
 }
 

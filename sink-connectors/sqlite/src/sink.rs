@@ -12,7 +12,7 @@ use weir_connector::{
     BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
     StoredItem,
 };
-use weir_model::{Field, FieldKind, Item, ItemSchema, Outcome, Value, crash};
+use weir_model::{Field, FieldKind, Item, ItemId, ItemSchema, Outcome, Value, crash};
 
 /// How long another program's transaction is waited for.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -38,6 +38,7 @@ struct ItemType {
     schema: Arc<ItemSchema>,
     upsert: String,
     look: String,
+    delist: String,
 }
 
 impl SqliteSink {
@@ -76,6 +77,7 @@ impl SqliteSink {
         let generation = table::prepare(&mut connection, path, &schemas, self.add_columns)?;
         let types = job.schemas.iter().map(|schema| ItemType {
             upsert: schema::upsert(schema),
+            delist: schema::delist(schema),
             look: format!("SELECT \"_version\", \"_hash\" FROM \"{}\" WHERE \"_id\" = ?1", schema.name),
             schema: schema.clone(),
         });
@@ -86,16 +88,7 @@ impl SqliteSink {
     fn write_now(&mut self, items: &[Arc<Item>], outcomes: &mut Vec<ItemOutcome>) -> Result<SinkMark, SinkError> {
         outcomes.clear();
         let path = &self.path;
-        let Some(open) = &mut self.open else {
-            let place = path.display().to_string();
-            return Err(SinkError::new(
-                ErrorClass::Permanent,
-                "the database is not open",
-                place,
-                "open before write",
-                "This is a mistake in weir: please report it",
-            ));
-        };
+        let Some(open) = &mut self.open else { return Err(not_open(path)) };
         if items.is_empty() {
             return Ok(SinkMark::default());
         }
@@ -119,6 +112,23 @@ impl SqliteSink {
         Ok(SinkMark::default())
     }
 
+    fn delist_now(&mut self, schema: u16, ids: &[ItemId], at: u64) -> Result<Vec<ItemOutcome>, SinkError> {
+        let path = &self.path;
+        let Some(open) = &mut self.open else { return Err(not_open(path)) };
+        let Some(kind) = open.types.get(usize::from(schema)) else {
+            return Ok(vec![ItemOutcome::Unchanged; ids.len()]);
+        };
+        let tx =
+            open.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).at("begin", path)?;
+        let mut outcomes = Vec::with_capacity(ids.len());
+        for id in ids {
+            outcomes.push(mark(&tx, kind, *id, at).at("mark as gone", path)?);
+        }
+        crash::point("sqlite: commit delisted");
+        tx.commit().at("commit", path)?;
+        Ok(outcomes)
+    }
+
     fn finish_now(&mut self) -> Result<(), SinkError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         // The database alone, without its log, for whoever copies the file. Readers may hold it back: then the log stays.
@@ -130,6 +140,27 @@ impl SqliteSink {
         crash::point("sqlite: close");
         open.connection.close().map_err(|(_, error)| error).at("close", &self.path)
     }
+}
+
+fn not_open(path: &Path) -> SinkError {
+    SinkError::new(
+        ErrorClass::Permanent,
+        "the database is not open",
+        path.display().to_string(),
+        "open before write",
+        "This is a mistake in weir: please report it",
+    )
+}
+
+/// One listing that is gone: the mark, and a look when it changed nothing.
+fn mark(tx: &Connection, kind: &ItemType, id: ItemId, at: u64) -> rusqlite::Result<ItemOutcome> {
+    let (id, version) = (id.to_hex(), i64::try_from(at).unwrap_or(i64::MAX));
+    let since = text::version_as_time(at);
+    if tx.prepare_cached(&kind.delist)?.execute((&id, since, version))? > 0 {
+        return Ok(ItemOutcome::Stored);
+    }
+    let there: Option<i64> = tx.prepare_cached(&kind.look)?.query_row([&id], |row| row.get(0)).optional()?;
+    Ok(if there.is_some_and(|seen| seen >= version) { ItemOutcome::Stale } else { ItemOutcome::Unchanged })
 }
 
 #[derive(Default)]
@@ -281,6 +312,19 @@ impl Sink for SqliteSink {
         each: &'a mut (dyn FnMut(StoredItem) + Send),
     ) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move { crate::readback::read_back(&self.path, job, each) })
+    }
+
+    fn can_delist(&self) -> bool {
+        true
+    }
+
+    fn delist<'a>(
+        &'a mut self,
+        schema: u16,
+        ids: &'a [ItemId],
+        at: u64,
+    ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
+        Box::pin(async move { self.delist_now(schema, ids, at) })
     }
 
     fn finish<'a>(&'a mut self, _outcome: Outcome, _complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {

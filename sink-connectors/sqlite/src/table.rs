@@ -50,6 +50,7 @@ pub(crate) fn prepare(
         match (remembered, exists(&tx, &schema.name).at("read", path)?) {
             (Some(before), true) => {
                 change(&tx, path, schema, &schema::compare(&before, schema), add_columns)?;
+                add_delisted(&tx, path, schema)?;
                 let empty: bool = tx
                     .query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM \"{}\")", schema.name), [], |row| row.get(0))
                     .at("read", path)?;
@@ -130,6 +131,17 @@ fn change(
             let tree = schema::rtree_name(schema, field, first);
             tx.execute_batch(&schema::create_rtree(schema, field, &tree)).at("make an R*Tree", path)?;
         }
+    }
+    Ok(())
+}
+
+/// Tables of earlier versions have no column that says when a listing was found to be gone.
+fn add_delisted(tx: &Connection, path: &Path, schema: &ItemSchema) -> Result<(), SinkError> {
+    let table = &schema.name;
+    let has = "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)";
+    if !tx.query_row(has, [table, schema::DELISTED], |row| row.get(0)).at("read", path)? {
+        tx.execute_batch(&format!("ALTER TABLE \"{table}\" ADD COLUMN \"{}\" TEXT", schema::DELISTED))
+            .at("add a column", path)?;
     }
     Ok(())
 }

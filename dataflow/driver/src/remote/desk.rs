@@ -160,6 +160,7 @@ impl OpenJob {
             best_effort: names.filter(|(sink, _)| !sink.required).map(|(_, id)| *id).collect(),
             made_by: None,
             schemas: self.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
+            began_us: 0,
         }
     }
 

@@ -155,6 +155,10 @@ pub(super) static TABLE: &[Entry] = &[
         s.sink_batch_items = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
         Ok(())
     }),
+    entry!("delist", [], "mark listings as gone that a complete crawl has not seen", |s, v, _| {
+        s.delist = v.truth()?;
+        Ok(())
+    }),
     entry!("journal.snapshot_bytes", [], "journal bytes after which a snapshot is taken", |s, v, _| {
         s.journal_snapshot_bytes = v.bytes_from(4096, "a number of bytes, at least 4KiB")?;
         Ok(())

@@ -3,7 +3,7 @@
 //! Decides which sinks still need an item. Knows nothing of what is on its way (`outbox`). Invariants: a version never goes back; of two
 //! contents with the same version the greater hash wins; a sink counts as holding a content only after it has said so.
 
-use super::ItemCounts;
+use super::{Absent, Census, Counted, ItemCounts};
 use crate::hash::KeyMap;
 use weir_model::wire::{Reader, WireError, put_fixed, put_u64};
 use weir_model::{Item, ItemId, JobId, SinkId};
@@ -13,7 +13,7 @@ use weir_model::{Item, ItemId, JobId, SinkId};
 pub struct KnownItem {
     /// Its identity.
     pub id: ItemId,
-    /// The job of its newest version.
+    /// The last job that saw it.
     pub job: JobId,
     /// The newest version.
     pub version: u64,
@@ -29,8 +29,12 @@ struct Known {
     hash: u64,
     /// Sinks that hold exactly this hash. An appending sink's bit means nothing: it gets every item.
     confirmed: u32,
-    /// The job of the newest version; in the room that alignment leaves.
+    /// The last job that saw it; jobs are few.
     job: u32,
+    /// Sinks that have marked it as gone since they stored it.
+    delisted: u32,
+    /// Its type, as that job numbers types.
+    schema: u16,
 }
 
 /// The newest versions of one slot.
@@ -42,7 +46,7 @@ impl Versions {
     pub fn needed(&self, item: &Item, upsert: u32, delta: &mut ItemCounts) -> u32 {
         let Some(known) = self.0.get(&item.id) else { return upsert };
         if known.hash == item.hash {
-            let unchanged = upsert & known.confirmed;
+            let unchanged = upsert & known.confirmed & !known.delisted;
             delta.unchanged += u64::from(unchanged.count_ones());
             return upsert & !unchanged;
         }
@@ -61,8 +65,12 @@ impl Versions {
                 known.confirmed = 0;
             }
             known.version = item.version;
-            known.job = u32::try_from(item.job.0).unwrap_or(u32::MAX);
             known.hash = item.hash;
+        }
+        let job = u32::try_from(item.job.0).unwrap_or(u32::MAX);
+        if job >= known.job {
+            known.job = job;
+            known.schema = item.schema;
         }
     }
 
@@ -70,6 +78,7 @@ impl Versions {
     pub fn confirm(&mut self, item: &Item, sink: SinkId) {
         let bit = 1 << sink.0;
         if let Some(known) = self.0.get_mut(&item.id) {
+            known.delisted &= !bit;
             if known.hash == item.hash {
                 known.confirmed |= bit;
             } else {
@@ -82,13 +91,34 @@ impl Versions {
     pub fn forget_sink(&mut self, sink: SinkId) {
         for known in self.0.values_mut() {
             known.confirmed &= !(1 << sink.0);
+            known.delisted &= !(1 << sink.0);
+        }
+    }
+
+    /// A sink has marked this listing as gone, or does not hold it. It is written again when it comes back, whatever is in it.
+    pub fn delisted(&mut self, id: ItemId, sink: SinkId) {
+        if let Some(known) = self.0.get_mut(&id) {
+            known.delisted |= 1 << sink.0;
+        }
+    }
+
+    /// What a crawl saw, and what it did not see of what its forerunners saw last.
+    pub fn count(&self, census: &Census, counted: &mut Counted) {
+        for (id, known) in &self.0 {
+            let job = JobId(u64::from(known.job));
+            let sinks = census.sinks & !known.delisted;
+            if job == census.job {
+                counted.seen += 1;
+            } else if sinks != 0 && census.earlier.contains(&job) {
+                counted.absent.push(Absent { id: *id, job, schema: known.schema, sinks });
+            }
         }
     }
 
     /// Everything that is known.
     pub fn each(&self, visit: &mut dyn FnMut(KnownItem)) {
         for (id, known) in &self.0 {
-            let Known { version, hash, confirmed, job } = *known;
+            let Known { version, hash, confirmed, job, .. } = *known;
             visit(KnownItem { id: *id, job: JobId(u64::from(job)), version, hash, confirmed });
         }
     }
@@ -104,6 +134,16 @@ impl Versions {
         }
     }
 
+    /// Streams what only few have: types other than the first, and marks.
+    pub fn snapshot_marks(&self, out: &mut Vec<u8>) {
+        let has = |known: &Known| known.schema != 0 || known.delisted != 0;
+        put_u64(out, self.0.values().filter(|known| has(known)).count() as u64);
+        for (id, known) in self.0.iter().filter(|(_, known)| has(known)) {
+            out.extend_from_slice(&id.0.to_le_bytes());
+            put_u64(out, u64::from(known.delisted) | u64::from(known.schema) << 32);
+        }
+    }
+
     /// Restores what `snapshot` streamed.
     pub fn restore(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
         for _ in 0..reader.u64()? {
@@ -111,7 +151,24 @@ impl Versions {
             let (version, hash) = (reader.u64()?, reader.fixed()?);
             let both = reader.u64()?;
             let (confirmed, job) = (both as u32, (both >> 32) as u32);
-            self.0.insert(ItemId(u128::from_le_bytes(id)), Known { version, hash, confirmed, job });
+            let known = Known { version, hash, confirmed, job, ..Known::default() };
+            self.0.insert(ItemId(u128::from_le_bytes(id)), known);
+        }
+        Ok(())
+    }
+
+    /// Restores what `snapshot_marks` streamed; snapshots of earlier versions end before it.
+    pub fn restore_marks(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
+        if reader.is_empty() {
+            return Ok(());
+        }
+        for _ in 0..reader.u64()? {
+            let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
+            let both = reader.u64()?;
+            if let Some(known) = self.0.get_mut(&ItemId(u128::from_le_bytes(id))) {
+                known.delisted = both as u32;
+                known.schema = (both >> 32) as u16;
+            }
         }
         Ok(())
     }
@@ -161,5 +218,48 @@ mod tests {
         versions.learn(&item(8, 5));
         assert_eq!(needed(&versions, &item(9, 5)), (0b01, ItemCounts { unchanged: 1, ..ItemCounts::default() }));
         assert_eq!(needed(&versions, &item(4, 6)).1.stale, 2, "older than the eighth");
+    }
+
+    #[test]
+    fn a_listing_that_comes_back_unchanged_is_written_to_those_that_marked_it_as_gone() {
+        let mut versions = Versions::default();
+        versions.learn(&item(1, 5));
+        (0..2).for_each(|sink| versions.confirm(&item(1, 5), SinkId(sink)));
+        versions.delisted(ItemId(7), SinkId(1));
+        let back = Item { job: JobId(2), ..item(9, 5) };
+        assert_eq!(needed(&versions, &back).0, 0b10);
+        versions.learn(&back);
+        assert_eq!(needed(&versions, &back).0, 0b10, "it has not stored it yet");
+        versions.confirm(&back, SinkId(1));
+        assert_eq!(needed(&versions, &back).0, 0);
+    }
+
+    #[test]
+    fn absent_is_what_a_forerunner_saw_last_and_this_crawl_did_not() {
+        let mut versions = Versions::default();
+        let seen = |job, id| Item { job: JobId(job), id: ItemId(id), schema: 3, ..item(1, 5) };
+        for (job, id) in [(1, 1), (1, 2), (2, 2), (1, 3), (4, 3), (1, 4)] {
+            versions.learn(&seen(job, id));
+        }
+        let counted = |versions: &Versions, sinks| {
+            let mut counted = Counted::default();
+            versions.count(&Census { job: JobId(4), earlier: vec![JobId(1)], sinks }, &mut counted);
+            counted.absent.sort_by_key(|absent| absent.id.0);
+            counted
+        };
+        versions.delisted(ItemId(4), SinkId(0));
+        // The second was seen by another's job since.
+        let absent = |id, sinks| Absent { id: ItemId(id), job: JobId(1), schema: 3, sinks };
+        let all = Counted { seen: 1, absent: vec![absent(1, 0b11), absent(4, 0b10)] };
+        assert_eq!(counted(&versions, 0b11), all);
+        let mut bytes = Vec::new();
+        versions.snapshot(&mut bytes);
+        versions.snapshot_marks(&mut bytes);
+        let mut restored = Versions::default();
+        let mut reader = Reader::new(&bytes);
+        restored.restore(&mut reader).and_then(|()| restored.restore_marks(&mut reader)).expect("what was written");
+        assert_eq!(counted(&restored, 0b11), all);
+        versions.forget_sink(SinkId(0));
+        assert_eq!(counted(&versions, 0b01).absent.len(), 2, "an emptied sink is asked again");
     }
 }

@@ -357,7 +357,10 @@ pub fn stats_text(report: &CrawlReport) -> String {
         } else if counter == "dead_letters/beyond" {
             let _ =
                 writeln!(out, "note: {count} dead letters found no room (dead_letters.bytes_max), first: {example}");
-        } else if counter.starts_with("geo_pipeline/") || (counter.starts_with("geocode/") && example.is_empty()) {
+        } else if counter == "items/delisted"
+            || counter.starts_with("geo_pipeline/")
+            || (counter.starts_with("geocode/") && example.is_empty())
+        {
             // Counters of the geocoder, not remarks.
         } else if counter == "geocode/not_configured" {
             let _ = writeln!(

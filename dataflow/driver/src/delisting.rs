@@ -1,0 +1,236 @@
+//! The end of a complete crawl: listings that it has not seen are marked as gone in every sink that can.
+//!
+//! Decides which listings are this crawl's to judge: those that an earlier job of the same spider and arguments saw last. Each sink
+//! marks them before it finishes; what it has said is in the journal in the same group as the job's end. A crash in between does it
+//! again, which changes nothing. Invariant: an incomplete crawl, and one that has seen nothing at all, marks nothing.
+
+use crate::engine::Engine;
+use crate::state::{Chosen, Document};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use weir_connector::{BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkMark};
+use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome, SinkId, Tick, crash};
+use weir_spider::Spider;
+use weir_stage::Census;
+
+/// Listings in one order to a sink.
+const BATCH_IDS: usize = 1_000;
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// In a pause the stop flag is looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Attempts before a sink that only fails stops the crawl, as for writes.
+const ATTEMPTS_MAX: u32 = 30;
+
+/// What a sink is to mark, and what it has marked; shared by the driver and the sink's thread, one after the other.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Since when they are gone: the beginning of the crawl, before every version it could have given them.
+    at: u64,
+    /// By item type.
+    wanted: BTreeMap<u16, Vec<ItemId>>,
+    marked: Vec<ItemId>,
+}
+
+type Shared = Arc<Mutex<Marks>>;
+
+fn locked(marks: &Shared) -> MutexGuard<'_, Marks> {
+    // A panic of the other side left plain values.
+    marks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The driver's side: what a job may delist, and where.
+pub(crate) struct Delisting {
+    job: JobId,
+    at: u64,
+    /// Earlier jobs of the same spider and arguments, with the numbers that their item types have now.
+    earlier: BTreeMap<JobId, Vec<Option<u16>>>,
+    sinks: Vec<(SinkId, Shared)>,
+}
+
+impl Delisting {
+    pub fn new(document: &Document, chosen: &Chosen, spider: &Spider) -> Delisting {
+        let now = |before: &ItemSchema| {
+            spider.schemas().iter().position(|schema| schema.name == before.name).map(|at| at as u16)
+        };
+        // A replay sees its letters alone.
+        let this = document.jobs.iter().find(|entry| entry.id == chosen.job.0 && !entry.replays);
+        let forerunners = document.jobs.iter().filter(|entry| {
+            this.is_some_and(|this| entry.id < this.id && entry.spider == this.spider && entry.args == this.args)
+        });
+        Delisting {
+            job: chosen.job,
+            at: this.map_or(0, |this| this.began_us),
+            earlier: forerunners.map(|entry| (JobId(entry.id), entry.schemas.iter().map(now).collect())).collect(),
+            sinks: Vec::new(),
+        }
+    }
+
+    /// A sink that will mark what is gone before it finishes; one that cannot stays as it is.
+    /// `stop`: set from outside, to go on another time.
+    pub fn wrap(&mut self, id: SinkId, sink: Box<dyn Sink>, stop: &Arc<AtomicBool>) -> Box<dyn Sink> {
+        if !sink.can_delist() {
+            return sink;
+        }
+        let marks = Shared::default();
+        self.sinks.push((id, Arc::clone(&marks)));
+        Box::new(MarkingSink { sink, marks, stop: Arc::clone(stop) })
+    }
+
+    /// Says what is to be marked. Everything that was crawled has settled; the sinks finish next.
+    pub fn plan(&mut self, engine: &mut Engine, outcome: Outcome) {
+        if outcome != Outcome::Finished || self.sinks.is_empty() || self.earlier.is_empty() {
+            return;
+        }
+        let figures = engine.figures(self.job);
+        let sinks = self.sinks.iter().fold(0, |mask, (id, _)| mask | 1 << id.0);
+        let earlier = self.earlier.keys().copied().collect();
+        let counted = engine.count_absent(&Census { job: self.job, earlier, sinks });
+        let absent = counted.absent.len();
+        if absent == 0 {
+            return;
+        }
+        if !figures.is_complete() {
+            tracing::info!(absent, "nothing is marked as gone: pages of this crawl failed or were given up");
+            return;
+        }
+        if counted.seen == 0 {
+            tracing::warn!(
+                absent,
+                "nothing is marked as gone: this crawl has found no item at all, which is more likely a broken rule"
+            );
+            return;
+        }
+        for (id, marks) in &self.sinks {
+            let marks = &mut *locked(marks);
+            marks.at = self.at;
+            for gone in counted.absent.iter().filter(|gone| gone.sinks & (1 << id.0) != 0) {
+                // A type that the spider has no more: no sink is open for it.
+                let now = self.earlier.get(&gone.job).and_then(|types| types.get(usize::from(gone.schema)).copied());
+                if let Some(schema) = now.flatten() {
+                    marks.wanted.entry(schema).or_default().push(gone.id);
+                }
+            }
+        }
+    }
+
+    /// Takes what the sinks have marked over into the state. The job's end follows in the same group.
+    pub fn settle(&mut self, engine: &mut Engine, now: Tick) {
+        let marked = self.sinks.iter().map(|(id, marks)| (*id, std::mem::take(&mut locked(marks).marked)));
+        engine.delisted(now, self.job, marked.collect());
+    }
+}
+
+/// A sink that marks what is gone before it finishes.
+struct MarkingSink {
+    sink: Box<dyn Sink>,
+    marks: Shared,
+    stop: Arc<AtomicBool>,
+}
+
+impl MarkingSink {
+    async fn mark(&mut self) -> Result<(), SinkError> {
+        let (wanted, at) = {
+            let mut marks = locked(&self.marks);
+            (std::mem::take(&mut marks.wanted), marks.at)
+        };
+        for (schema, ids) in wanted {
+            for ids in ids.chunks(BATCH_IDS) {
+                crash::point("delist");
+                let marked = mark(self.sink.as_mut(), schema, ids.to_vec(), at, &self.stop).await?;
+                locked(&self.marks).marked.extend(marked);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Marks, again and again while the failure is transient. Gives those that are marked, or not there.
+async fn mark(
+    sink: &mut dyn Sink,
+    schema: u16,
+    mut ids: Vec<ItemId>,
+    at: u64,
+    stop: &AtomicBool,
+) -> Result<Vec<ItemId>, SinkError> {
+    let mut marked = Vec::with_capacity(ids.len());
+    let mut pause = PAUSE_FIRST;
+    for attempt in 1..=ATTEMPTS_MAX {
+        match sink.delist(schema, &ids, at).await {
+            Ok(outcomes) => {
+                assert_eq!(outcomes.len(), ids.len(), "a sink gives one outcome an item");
+                let mut left = Vec::new();
+                for (id, outcome) in ids.into_iter().zip(outcomes) {
+                    match outcome {
+                        ItemOutcome::Stored | ItemOutcome::Unchanged => marked.push(id),
+                        // Somebody else has seen it since.
+                        ItemOutcome::Stale => {}
+                        ItemOutcome::Retry { .. } => left.push(id),
+                        ItemOutcome::Refused { reason } => {
+                            tracing::error!(sink = sink.describe().url, %reason, "a listing is gone, and cannot be marked");
+                        }
+                    }
+                }
+                ids = left;
+            }
+            Err(error)
+                if error.class == ErrorClass::Transient && attempt < ATTEMPTS_MAX && !stop.load(Ordering::Relaxed) =>
+            {
+                tracing::warn!(%error, attempt, pause_ms = pause.as_millis() as u64, "marking what is gone failed, trying again");
+            }
+            Err(error) => return Err(error),
+        }
+        if ids.is_empty() {
+            break;
+        }
+        let mut left = pause;
+        while !left.is_zero() && !stop.load(Ordering::Relaxed) {
+            let part = left.min(LOOK_EVERY);
+            tokio::time::sleep(part).await;
+            left -= part;
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+    // What is still refused for now is asked for again after the next complete crawl.
+    Ok(marked)
+}
+
+impl Sink for MarkingSink {
+    fn describe(&self) -> SinkInfo {
+        self.sink.describe()
+    }
+
+    fn open(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
+        self.sink.open(job)
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        items: &'a [Arc<Item>],
+        outcomes: &'a mut Vec<ItemOutcome>,
+    ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
+        self.sink.write(items, outcomes)
+    }
+
+    fn can_delist(&self) -> bool {
+        true
+    }
+
+    fn delist<'a>(
+        &'a mut self,
+        schema: u16,
+        ids: &'a [ItemId],
+        at: u64,
+    ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
+        self.sink.delist(schema, ids, at)
+    }
+
+    fn finish<'a>(&'a mut self, outcome: Outcome, complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            self.mark().await?;
+            self.sink.finish(outcome, complete).await
+        })
+    }
+}
