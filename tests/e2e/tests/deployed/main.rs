@@ -2,7 +2,7 @@
 
 mod bad_input;
 mod cloud;
-mod faults;
+mod under_faults;
 
 use cloud::{Scene, cloud, get, stop};
 use serde_json::Value;

@@ -1,4 +1,6 @@
-//! What goes wrong: functions and stages killed in the middle, copies of messages, a request that kills its function.
+//! What goes wrong: functions and a stage killed in the middle, copies of messages.
+//!
+//! Named so that it runs behind the other tests: the emulator is slow for minutes after one of its functions was killed.
 
 use crate::cloud::{Cloud, Scene, cloud, stop};
 use serde_json::Value;
