@@ -250,8 +250,8 @@ fn what_is_no_text_holds_nothing() {
         let report = one(&handler(), start_page(&server.url("/"))).await;
         assert_eq!(
             (report.outcome, report.items.len()),
-            (FetchOutcome::Response { status: 200 }, 0),
-            "nothing is no page"
+            (FetchOutcome::Response { status: 200 }, 1),
+            "an empty page is a page: its item holds what needs no element"
         );
     });
 }
