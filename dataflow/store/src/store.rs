@@ -315,7 +315,10 @@ fn complete_from(disk: &dyn Disk, base: GroupSeq, scanned: &scan::Scanned) -> Re
         return Err(missing(from, to, layout::journal(number)));
     }
     if scanned.last < base {
-        return Err(missing(GroupSeq(scanned.last.0 + 1), base, layout::snapshot(base)));
+        // The snapshot holds more than the journal: it is the journal that was cut, or is an older copy.
+        let last = scanned.index.segments.keys().next_back();
+        let file = last.map_or_else(|| layout::snapshot(base), |&number| layout::journal(number));
+        return Err(missing(GroupSeq(scanned.last.0 + 1), base, file));
     }
     Ok(())
 }

@@ -19,34 +19,34 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The release binary, built when it is not there yet (or out of date); `WEIR_BIN` names another.
+/// The binary that whole crawls run: what `WEIR_BIN` names (`make test` names the one that it built with the tests), else one that is built now.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn weir() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| match std::env::var_os("WEIR_BIN") {
-        Some(path) => path.into(),
-        None => build(&["--release"], "release"),
-    })
+    BINARY.get_or_init(|| std::env::var_os("WEIR_BIN").map_or_else(|| build(&[]), PathBuf::from))
 }
 
-/// A binary with crash points, for tests that kill it at a chosen write.
+/// A binary with crash points, for tests that kill it at a chosen write; `WEIR_CRASH_BIN` names one that is built already.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn weir_with_crash_points() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(named) = std::env::var_os("WEIR_CRASH_BIN") {
+            return named.into();
+        }
         // Built beside everything else, then moved out of the way of an ordinary build.
-        let built = build(&["--features", "crash-points"], "debug");
-        let kept = root().join("target/weir-crash-points");
+        let built = build(&["--features", "crash-points"]);
+        let kept = built.with_file_name("weir-crash-points");
         std::fs::copy(&built, &kept).expect("the binary is copied");
         kept
     })
 }
 
-fn build(options: &[&str], place: &str) -> PathBuf {
+fn build(options: &[&str]) -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     // What cargo tells a test about its package would make build scripts that read it run again, and all that stands on them.
@@ -63,7 +63,7 @@ fn build(options: &[&str], place: &str) -> PathBuf {
         .status()
         .expect("cargo starts");
     assert!(status.success(), "the weir binary is built");
-    root().join("target").join(place).join("weir")
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("debug/weir")
 }
 
 /// A site with so many index pages, on a free port.

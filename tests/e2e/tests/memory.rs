@@ -1,7 +1,7 @@
 //! What a crawl costs: memory of large pages and of a whole crawl, and the processor time of one that waits.
 //!
-//! Measured from outside, by what the kernel says of the process. The release binary is measured (`weir_e2e::weir`), since it is the
-//! one that people run; site and judge are in this process and do not count.
+//! Measured from outside, by what the kernel says of the process; site and judge are in this process and do not count. `WEIR_BIN`
+//! names another binary to measure than the one that the tests are built with: the release build needs a little less of both.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Items a second into feeds on this machine's disk: `cargo run --release -p weir-feed --example rate [FOLDER]`.
+//! Items a second into feeds on this machine's disk: `cargo run --release -p weir-feed --example feed_speed [FOLDER]`.
 
 use std::sync::Arc;
 use std::time::Instant;

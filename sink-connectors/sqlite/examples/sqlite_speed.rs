@@ -1,4 +1,4 @@
-//! Items a second into a database on this machine's disk: `cargo run --release -p weir-sqlite --example rate [FILE [ITEMS]]`.
+//! Items a second into a database on this machine's disk: `cargo run --release -p weir-sqlite --example sqlite_speed [FILE [ITEMS]]`.
 
 use std::sync::Arc;
 use std::time::Instant;
