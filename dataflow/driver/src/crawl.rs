@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use weir_frontier::Addr;
-use weir_model::{Clock, ItemSchema, Outcome, ReceiptId, Report, SinkId, Tick, crash};
+use weir_model::{Clock, ItemSchema, JobId, Outcome, ReceiptId, Report, SinkId, Tick, crash};
 use weir_stage::OutboxItem;
 
 /// The loop looks at the stop flag and shows progress this often.
@@ -67,6 +67,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         replays: options.replay.is_some(),
         made_by: options.made_by.clone(),
         schemas: options.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
+        now: started_at.unix_ms(),
     };
     let chosen = state.document.choose(&wanted, options.fresh)?;
     state.document.began(chosen.job, started_at);
@@ -111,7 +112,8 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     let mut sinks = Vec::new();
     let mut delisting = Delisting::new(&document, &chosen, &options.spider);
     for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
-        let is_there = open_sink(&mut output, *id, chosen.job, &options.spider, &mut engine, &mut document)?;
+        let is_there =
+            open_sink(&mut output, *id, (chosen.job, chosen.started), &options.spider, &mut engine, &mut document)?;
         let Output { sink, required } = output;
         let marks = options.settings.delist && is_there;
         let sink = if marks { delisting.wrap(*id, sink, &options.stop) } else { sink };
@@ -322,6 +324,7 @@ impl Driver {
                     }
                     self.journal.letters(letters);
                 }
+                Action::Committed(marks) => self.committed(marks),
                 // The queue is in this process: deleting from it is forgetting.
                 Action::Settle(_receipts) => crash::point("delete a receipt"),
             }
@@ -342,6 +345,14 @@ impl Driver {
             if !wanted.is_empty() {
                 *self.unanswered.entry(sink.id()).or_default() += wanted.len();
                 sink.write(wanted);
+            }
+        }
+    }
+
+    fn committed(&self, marks: Vec<((JobId, SinkId), Vec<u8>)>) {
+        for ((_, id), mark) in marks {
+            if let Some(sink) = self.sinks.iter().find(|sink| sink.id() == id) {
+                sink.committed(mark);
             }
         }
     }
@@ -391,12 +402,16 @@ impl Driver {
         // First everything that the sinks confirmed becomes durable, marks included; then what is gone is marked and the feeds are
         // completed, then the end is written. A crash in between completes the feeds again, from their marks.
         self.settle_all();
+        let mut finished = Vec::new();
         if self.failure.is_none() {
             let complete = outcome != Outcome::Shutdown;
             self.delisting.plan(&mut self.engine, outcome);
             for sink in std::mem::take(&mut self.sinks) {
-                if let Err(error) = sink.finish(outcome, complete) {
-                    self.failure.get_or_insert(error);
+                match sink.finish(outcome, complete) {
+                    Ok(sink) => finished.extend(sink),
+                    Err(error) => {
+                        self.failure.get_or_insert(error);
+                    }
                 }
             }
         }
@@ -409,6 +424,9 @@ impl Driver {
             document.ended(self.job, outcome);
             if let Err(error) = self.journal.save(&document) {
                 self.failure.get_or_insert(error);
+            }
+            if self.failure.is_none() {
+                finished.iter_mut().for_each(|sink| sink.ended());
             }
         }
         let report = CrawlReport {

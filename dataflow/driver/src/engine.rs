@@ -217,7 +217,8 @@ impl Engine {
     fn keep_mark(&mut self, now: Tick, job: JobId, sink: SinkId, mark: Vec<u8>) {
         if self.jobs.get(&job).is_some_and(|run| run.ended.is_none()) {
             self.marks.insert((job, sink), mark.clone());
-            self.write_own(now, &record::Record::SinkMark { job, sink, mark });
+            self.write_own(now, &record::Record::SinkMark { job, sink, mark: mark.clone() });
+            self.group.held.marks.insert((job, sink), mark);
         }
     }
 
@@ -341,6 +342,9 @@ impl Engine {
         self.actions.extend(held.parcels.into_iter().map(Action::HandOn));
         if !held.letters.is_empty() {
             self.actions.push(Action::Letters(held.letters));
+        }
+        if !held.marks.is_empty() {
+            self.actions.push(Action::Committed(held.marks.into_iter().collect()));
         }
         if !held.receipts.is_empty() {
             self.actions.push(Action::Settle(held.receipts));

@@ -143,6 +143,8 @@ pub enum Action {
     HandOn(Parcel),
     /// Put into the file of dead letters, in this order; what is there already is a repetition.
     Letters(Vec<LetterOp>),
+    /// Tell sinks that these marks of jobs are durable.
+    Committed(Vec<((JobId, SinkId), Vec<u8>)>),
     /// Delete from the queue.
     Settle(Vec<ReceiptId>),
 }

@@ -46,5 +46,5 @@ pub use jobs::{JobRun, StartSource, StopRule};
 pub use letter_file::{DeadLetters, KeptLetter, LETTERS_FILE};
 pub use letters::{Content, Letter, LetterOp};
 pub use report::{CrawlOptions, CrawlReport, Observer, Output, Progress, Replay};
-pub use settings::{GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, Settings};
+pub use settings::{FeedSettings, GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, Settings};
 pub use state::{Document, JobEntry, MadeBy, SinkEntry};

@@ -13,7 +13,7 @@ use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;
 use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec};
 use weir_geo::GeoConfig;
-use weir_model::{Clock, JobId, LinkBatch, SinkId, Tick};
+use weir_model::{Clock, JobId, LinkBatch, SinkId, Tick, UnixMs};
 use weir_spider::{Geocode, Spider};
 use weir_stage::{Geocoding, SinkMasks, Stage, StageConfig};
 use weir_store::{Recovery, Replayed};
@@ -177,7 +177,7 @@ fn geocode_field(geocode: &Geocode) -> Option<GeocodeField> {
 pub(crate) fn open_sink(
     Output { sink, required }: &mut Output,
     id: SinkId,
-    job: JobId,
+    (job, started): (JobId, UnixMs),
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
@@ -187,6 +187,7 @@ pub(crate) fn open_sink(
         state: document.state_id(),
         job,
         spider: spider.name().to_owned(),
+        started,
         schemas: spider.schemas().to_vec(),
         resume: engine.mark(job, id).map(|mark| SinkMark(mark.to_vec())),
     };

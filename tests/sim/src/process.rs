@@ -401,6 +401,8 @@ impl Sim {
                 }
                 Action::Write(items) => self.write(&items),
                 Action::Letters(letters) => self.letters.append(&letters),
+                // The simulated feeds have no parts that would wait for it.
+                Action::Committed(_) => {}
                 Action::Geocode(_) | Action::HandOn(_) => unreachable!("stories have no geocoder and one stage"),
                 Action::Settle(receipts) => {
                     for receipt in receipts {

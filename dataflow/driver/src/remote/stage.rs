@@ -24,7 +24,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use weir_frontier::Slice;
 use weir_model::json::{Control, ControlMessage, FetchEnvelope, JobHeader, StageMessage};
-use weir_model::{Clock, ContentHash, FetchMessage, FetchOutcome, JobId, Outcome, ReceiptId, Report, Tick, crash};
+use weir_model::{
+    Clock, ContentHash, FetchMessage, FetchOutcome, JobId, Outcome, ReceiptId, Report, SinkId, Tick, crash,
+};
 use weir_queue::{QueueError, QueueErrorClass};
 use weir_stage::OutboxItem;
 
@@ -155,7 +157,9 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
 impl StageDriver {
     /// Opens the sinks of jobs that go on, and hands on what was not known to be handed on.
     fn begin(&mut self) -> Result<(), CrawlError> {
-        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+        // A job whose end is in the journal has complete sinks and no marks: opened again, a feed would begin anew.
+        let running: Vec<JobId> = self.jobs.keys().copied().filter(|job| self.engine.ended(*job).is_none()).collect();
+        for job in running {
             self.open_sinks(job)?;
         }
         self.journal.save(&self.document)?;
@@ -416,11 +420,11 @@ impl StageDriver {
     fn open_sinks(&mut self, job: JobId) -> Result<(), CrawlError> {
         let open = self.jobs.get_mut(&job).expect("the caller has it");
         let ids = open.ids();
-        let spider = Arc::clone(&open.spider);
+        let (spider, started) = (Arc::clone(&open.spider), open.header.opened_at);
         let unopened = std::mem::take(&mut open.unopened);
         let mut threads = Vec::with_capacity(unopened.len());
         for (mut output, id) in unopened.into_iter().zip(ids) {
-            let is_there = open_sink(&mut output, id, job, &spider, &mut self.engine, &mut self.document)?;
+            let is_there = open_sink(&mut output, id, (job, started), &spider, &mut self.engine, &mut self.document)?;
             let Output { sink, required } = output;
             let start = SinkStart {
                 job,
@@ -514,6 +518,7 @@ impl StageDriver {
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
                 Action::Letters(letters) => self.journal.letters(letters),
+                Action::Committed(marks) => self.committed(marks),
                 Action::HandOn(parcel) => self.outside.hand_on(parcel),
                 Action::Settle(receipts) => {
                     crash::point("delete a receipt");
@@ -561,6 +566,15 @@ impl StageDriver {
                 if !wanted.is_empty() {
                     sink.write(wanted);
                 }
+            }
+        }
+    }
+
+    fn committed(&self, marks: Vec<((JobId, SinkId), Vec<u8>)>) {
+        for ((job, id), mark) in marks {
+            let Some(open) = self.jobs.get(&job) else { continue };
+            if let Some(sink) = open.sinks.iter().find(|sink| sink.id() == id) {
+                sink.committed(mark);
             }
         }
     }

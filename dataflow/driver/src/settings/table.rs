@@ -167,6 +167,23 @@ pub(super) static TABLE: &[Entry] = &[
         s.journal_group_time = v.duration(scrapy)?;
         Ok(())
     }),
+    entry!(
+        "feed.part_rows",
+        ["FEED_EXPORT_BATCH_ITEM_COUNT"],
+        "rows of a feed's part, for feeds with %(batch_id)d in their name (0: no limit)",
+        |s, v, _| {
+            s.feed.part_rows = limit(v.integer()?);
+            Ok(())
+        }
+    ),
+    entry!("feed.part_bytes", [], "bytes of a feed's part before compression (0: no limit)", |s, v, _| {
+        s.feed.part_bytes = limit(v.bytes()?);
+        Ok(())
+    }),
+    entry!("feed.part_time", [], "time from the first to the last fetch of a feed's part", |s, v, _| {
+        s.feed.part_time = Some(v.long_duration()?).filter(|time| !time.is_zero());
+        Ok(())
+    }),
     entry!("geocode.gazetteer", [], "CSV file of known places: name, lat, lon", |s, v, _| {
         s.geocode.gazetteer = Some(v.text()?.into());
         Ok(())

@@ -141,7 +141,7 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
         Some(needed) => {
             let mut kept = Vec::new();
             for output in outputs {
-                if needed.contains(&crawl::name_of(&output)?) {
+                if needed.contains(&crawl::name_of(&output, &job.args)?) {
                     kept.push(output);
                 }
             }

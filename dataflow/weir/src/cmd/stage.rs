@@ -2,18 +2,21 @@
 
 use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
+use crate::cmd::feeds::Feeds;
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
-use weir_connector::{SinkUrl, split_required};
+use weir_connector::{ErrorClass, SinkError, SinkUrl, split_required};
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
 use weir_driver::{Output, Settings};
 use weir_frontier::Slice;
+use weir_model::json::JobHeader;
 use weir_queue::{ArtifactStore, MessageQueue};
+use weir_spider::Spider;
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
 const CONCURRENCY: usize = 2_000;
@@ -74,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     start_log(settings.log_level);
     let place = Place::find(&args)?;
-    let sinks = sinks(&args)?;
+    let sinks = sinks(&args, &settings, &place.state)?;
     let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
     let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
@@ -202,7 +205,7 @@ impl Place {
 }
 
 /// The sinks of every job, by their URLs.
-fn sinks(args: &Args) -> Result<SinkMaker, Usage> {
+fn sinks(args: &Args, settings: &Settings, state: &Path) -> Result<SinkMaker, Usage> {
     let mut outputs = args.outputs.clone();
     if outputs.is_empty() {
         outputs = variable("WEIR_SINKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
@@ -217,13 +220,35 @@ fn sinks(args: &Args) -> Result<SinkMaker, Usage> {
         let checked = split_required(&sink_secrets::expand(url, "name", 1, 0));
         checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
     }
-    Ok(Box::new(move |_, header| {
+    let (process, state) = (settings.clone(), state.to_owned());
+    Ok(Box::new(move |spider, header| {
+        let settings = feed_settings(&process, spider, header)?;
+        let feeds = Feeds::new(&settings, &header.args, Existing::default(), &state);
         let open = |url: &String| {
             let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0);
             let (url, required) = split_required(&url)?;
-            let sink = open_sink(SinkUrl::parse(&url)?, Existing::default())?;
+            let sink = open_sink(SinkUrl::parse(&url)?, &feeds)?;
             Ok(Output { sink, required })
         };
         outputs.iter().map(open).collect()
     }))
+}
+
+/// When parts of a job's feeds end: as the process says, or the spider file, or what came with the job.
+fn feed_settings(process: &Settings, spider: &Spider, header: &JobHeader) -> Result<Settings, SinkError> {
+    let wrong = |error: weir_driver::SettingError| {
+        SinkError::new(
+            ErrorClass::Configuration,
+            error.to_string(),
+            format!("spider {}", header.spider),
+            "settings as weir crawl takes them",
+            "Correct the setting and enqueue the job again",
+        )
+    };
+    let mut settings = process.clone();
+    settings.apply_table(spider.settings(), "").map_err(wrong)?;
+    for (name, value) in &header.settings {
+        settings.set(&format!("{name}={value}")).map_err(wrong)?;
+    }
+    Ok(settings)
 }
