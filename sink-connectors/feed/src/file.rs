@@ -62,10 +62,15 @@ impl PartNames {
         Ok(length(&self.target)?.is_some())
     }
 
-    /// The complete part becomes its target.
-    pub fn rename_to_target(&self) -> Result<(), SinkError> {
+    /// True when a job has noted that the part is its own: the target, if there is one, was made by it, or is what it keeps or replaces.
+    pub fn is_of(&self, tag: &str) -> Result<bool, SinkError> {
+        Ok(read_note(&self.note)?.is_some_and(|owner| owner == tag))
+    }
+
+    /// The complete part becomes its target; `keep` whose it is.
+    pub fn rename_to_target(&self, keep: bool) -> Result<(), SinkError> {
         rename(&self.part, &self.target)?;
-        self.remove_note()
+        if keep { Ok(()) } else { self.remove_note() }
     }
 
     /// What `target` was made of, is kept or goes.
@@ -77,7 +82,7 @@ impl PartNames {
         self.remove_note()
     }
 
-    /// Takes away what `put_aside` kept.
+    /// Takes away what the end of the last part kept.
     pub fn forget(&self) -> Result<(), SinkError> {
         remove(&self.done)?;
         self.remove_note()
@@ -85,7 +90,7 @@ impl PartNames {
 
     /// Takes away a part of this job that was never confirmed; false when there is none.
     pub fn discard(&self, tag: &str) -> Result<bool, SinkError> {
-        if read_note(&self.note)?.is_none_or(|owner| owner != tag) {
+        if !self.is_of(tag)? {
             return Ok(false);
         }
         remove(&self.part)?;
@@ -140,7 +145,7 @@ impl<T> At<T> for io::Result<T> {
 impl PartFile {
     /// A part for a job that has confirmed nothing yet. Gives true when it begins behind content to be kept (`append`).
     pub fn begin(names: PartNames, tag: &str, existing: Existing) -> Result<(PartFile, bool), SinkError> {
-        let PartNames { target, part, note, done, .. } = &names;
+        let PartNames { target, part, note, done, direct } = &names;
         let occupied = |path: &Path, what: &str, todo: &str| {
             SinkError::new(
                 ErrorClass::Configuration,
@@ -156,9 +161,16 @@ impl PartFile {
         if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).at("create", folder)?;
         }
-        let owner = read_note(note)?;
-        let ours = owner.as_deref() == Some(tag);
+        let ours = names.is_of(tag)?;
         let part_len = length(part)?;
+        if ours && existing == Existing::Refuse && !(*direct && part_len.is_some()) && names.is_complete()? {
+            // Of this job, which completed it without an item, so without a mark, and was killed before its end was written down.
+            if *direct {
+                rename(target, part)?;
+            } else {
+                remove(target)?;
+            }
+        }
         if existing != Existing::Overwrite && !ours && part_len.is_some_and(|len| len > 0) {
             return Err(occupied(
                 part,
@@ -195,7 +207,7 @@ impl PartFile {
     /// The part of a job that stopped at `position`; taken back from where it went when the process died after completing it.
     pub fn resume(names: PartNames, tag: &str, position: Position) -> Result<PartFile, SinkError> {
         let PartNames { target, part, note, done, direct } = &names;
-        let ours = read_note(note)?.is_some_and(|owner| owner == tag);
+        let ours = names.is_of(tag)?;
         let gone = if *direct { target } else { done };
         let at = if ours && length(part)?.is_some() { part } else { gone };
         let not_ours = |found: &str| {

@@ -183,12 +183,19 @@ impl FeedSink {
         }
     }
 
-    fn is_taken(&mut self, info: &JobInfo, number: u64) -> Result<bool, SinkError> {
+    /// True when there is a file of that number already.
+    fn is_there(&mut self, info: &JobInfo, number: u64) -> Result<bool, SinkError> {
         let names = self.names(info, number);
         match &mut self.place {
             Place::Disk => names.is_complete(),
             Place::Elsewhere { remote, .. } => remote.exists(&self.template.name(info, number)),
         }
+    }
+
+    /// True when another job has written the file of that number.
+    fn is_taken(&mut self, info: &JobInfo, number: u64) -> Result<bool, SinkError> {
+        let there = self.is_there(info, number)?;
+        Ok(there && !self.names(info, number).is_of(&info.tag())?)
     }
 
     fn start(&mut self, info: &JobInfo) -> Result<(), SinkError> {

@@ -81,6 +81,7 @@ fn every_format_passes_the_suite() {
 
 fn finished(sink: &mut dyn Sink) {
     wait(sink.finish(Outcome::Finished, true)).unwrap();
+    sink.ended();
 }
 
 #[test]

@@ -125,16 +125,19 @@ impl FeedSink {
             parquet::make(&names.part, &made, columns, &job.rows.schemas)?;
         }
         let name = self.template.name(info, number);
+        let direct = matches!(self.place, Place::Disk) && self.format != FeedFormat::Parquet;
         match (&mut self.place, self.format) {
             (Place::Disk, FeedFormat::Parquet) => rename(&made, &names.target)?,
-            (Place::Disk, _) => return names.rename_to_target(),
+            (Place::Disk, _) => names.rename_to_target(last)?,
             (Place::Elsewhere { remote, .. }, FeedFormat::Parquet) => {
                 remote.put(&name, &made)?;
                 remove(&made)?;
             }
             (Place::Elsewhere { remote, .. }, _) => remote.put(&name, &names.part)?,
         }
-        names.put_aside(last)?;
+        if !direct {
+            names.put_aside(last)?;
+        }
         if last {
             self.kept = Some(names);
         }
@@ -214,7 +217,7 @@ impl FeedSink {
 
     /// Parts of the feed that was replaced, when it had more of them.
     pub(super) fn remove_older(&mut self, info: &JobInfo, mut number: u64) -> Result<(), SinkError> {
-        while self.is_taken(info, number)? {
+        while self.is_there(info, number)? {
             let target = self.names(info, number).target;
             match &mut self.place {
                 Place::Disk => remove(&target)?,
