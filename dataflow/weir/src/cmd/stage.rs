@@ -6,11 +6,11 @@ use crate::cmd::feeds::Feeds;
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
-use weir_connector::{ErrorClass, SinkError, SinkUrl, split_required};
+use weir_connector::{ErrorClass, FeedPlace, FeedUrl, SinkError, SinkUrl, redact, split_required};
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
 use weir_driver::{Output, Settings};
 use weir_frontier::Slice;
@@ -25,8 +25,8 @@ const CONCURRENCY: usize = 2_000;
 #[derive(ClapArgs)]
 #[command(after_help = "Example:\n  WEIR_SINKS=sqlite:items.db weir stage --state .weir/stage-0\n\n\
 Variables, which options win over: WEIR_STACK, WEIR_STAGE, WEIR_STAGES, WEIR_STATE, WEIR_BUCKET, WEIR_FETCH_QUEUE, WEIR_SINKS (by spaces;\n\
-%(name)s, %(job)s and %(time)s stand for the spider, the job's number and when it was enqueued), WEIR_SINK_SECRETS (JSON: passwords by kind\n\
-of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
+%(name)s, %(job)s, %(time)s and %(stage)s stand for the spider, the job's number, when it was enqueued, and the stage's number),\n\
+WEIR_SINK_SECRETS (JSON: passwords by kind of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
 Exit codes: 0 stopped in order, 2 usage, 4 could not go on; what was received is not lost")]
 pub struct Args {
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     start_log(settings.log_level);
     let place = Place::find(&args)?;
-    let sinks = sinks(&args, &settings, &place.state)?;
+    let sinks = sinks(&args, &settings, &place)?;
     let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
     let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
@@ -205,7 +205,8 @@ impl Place {
 }
 
 /// The sinks of every job, by their URLs.
-fn sinks(args: &Args, settings: &Settings, state: &Path) -> Result<SinkMaker, Usage> {
+fn sinks(args: &Args, settings: &Settings, place: &Place) -> Result<SinkMaker, Usage> {
+    let slice = place.slice;
     let mut outputs = args.outputs.clone();
     if outputs.is_empty() {
         outputs = variable("WEIR_SINKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
@@ -217,15 +218,23 @@ fn sinks(args: &Args, settings: &Settings, state: &Path) -> Result<SinkMaker, Us
     }
     for url in &outputs {
         // Mistakes are told before anything is received.
-        let checked = split_required(&sink_secrets::expand(url, "name", 1, 0));
-        checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
+        let checked = split_required(&sink_secrets::expand(url, "name", 1, 0, slice.index));
+        let sink = checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
+        let shared = matches!(sink, SinkUrl::Feed(FeedUrl { place: FeedPlace::S3 { .. } | FeedPlace::Ftp { .. }, .. }));
+        if shared && slice.of > 1 && !url.contains("%(stage)s") {
+            return Err(Usage(format!(
+                "{}: {} stages would write the same file, expected a name with the stage's number. Put %(stage)s into it",
+                redact(url),
+                slice.of
+            )));
+        }
     }
-    let (process, state) = (settings.clone(), state.to_owned());
+    let (process, state, stage) = (settings.clone(), place.state.clone(), slice.index);
     Ok(Box::new(move |spider, header| {
         let settings = feed_settings(&process, spider, header)?;
         let feeds = Feeds::new(&settings, &header.args, Existing::default(), &state);
         let open = |url: &String| {
-            let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0);
+            let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0, stage);
             let (url, required) = split_required(&url)?;
             let sink = open_sink(SinkUrl::parse(&url)?, &feeds)?;
             Ok(Output { sink, required })
