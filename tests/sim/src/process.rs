@@ -403,7 +403,9 @@ impl Sim {
                 Action::Letters(letters) => self.letters.append(&letters),
                 // The simulated feeds have no parts that would wait for it.
                 Action::Committed(_) => {}
-                Action::Geocode(_) | Action::HandOn(_) => unreachable!("stories have no geocoder and one stage"),
+                Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_) => {
+                    unreachable!("stories have no geocoder, no computations and one stage")
+                }
                 Action::Settle(receipts) => {
                     for receipt in receipts {
                         self.settle(receipt);

@@ -138,6 +138,7 @@ impl StageDriver {
         self.write_part(&part);
         tracing::info!(job = job.0, spider = part.spider, outcome = outcome.as_str(), "job ended");
         self.engine.forget(job);
+        self.computer.close(job);
         if let Some(mut open) = self.jobs.remove(&job) {
             open.finished.iter_mut().for_each(|sink| sink.ended());
             self.outside.settle(open.receipts);
