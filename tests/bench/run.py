@@ -131,8 +131,8 @@ def run(command, cwd=ROOT, env=None):
 class Site:
     """`weir site` on a free port."""
 
-    def __init__(self, tools, pages):
-        command = [str(tools["weir"]), "site", "--port", "0", "--pages", str(pages)]
+    def __init__(self, tools, pages, *more):
+        command = [str(tools["weir"]), "site", "--port", "0", "--pages", str(pages), *more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         found = re.match(r"(http://localhost:\d+)/", line)
