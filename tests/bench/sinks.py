@@ -70,6 +70,15 @@ class Server:
         started = subprocess.run([self.script, "start", self.folder, "0", *options], check=True, stdout=subprocess.PIPE, text=True)
         self.url = started.stdout.strip()
         self.port = int(re.search(r":(\d+)(/|$)", self.url)[1])
+        self.options = options
+
+    def kill(self):
+        """SIGKILL; port and data stay."""
+        subprocess.run([self.script, "kill", self.folder], check=True, stderr=subprocess.DEVNULL)
+
+    def restart(self):
+        """Again on the same port and data, ready when it returns."""
+        subprocess.run([self.script, "start", self.folder, str(self.port), *self.options], check=True, stdout=subprocess.DEVNULL)
 
     def __enter__(self):
         return self
