@@ -333,7 +333,7 @@ fn wrong_settings_are_named() {
 fn an_account_that_may_only_read_is_refused_before_the_crawl() {
     let server = Service::builder(Kind::Redis).start().unwrap();
     let keys = Keys::on(server.url(), "");
-    keys.ask::<String>("ACL SETUSER reader on >x ~* +@read +@connection");
+    keys.ask::<String>("ACL SETUSER reader on >x allkeys +@read +@connection");
     let url = format!("redis://reader:x@127.0.0.1:{}/0", server.port());
     let error = RedisSink::from_url(&url).unwrap().open(&job(None)).unwrap_err();
     assert!(error.class == ErrorClass::Configuration && error.todo.contains("ACL SETUSER"), "{error}");
