@@ -106,13 +106,14 @@ def peer(folder, binary):
     return target / "release" / binary
 
 
-def scrapy():
-    python = VENV / "bin" / "python"
-    pinned = HERE / "scrapy_peer" / "requirements.txt"
-    mark = VENV / "installed"
+def scrapy(folder="scrapy_peer", venv=VENV):
+    """A Python with exactly what a peer's requirements.txt names."""
+    python = venv / "bin" / "python"
+    pinned = HERE / folder / "requirements.txt"
+    mark = venv / "installed"
     if not mark.exists() or mark.read_text() != pinned.read_text():
-        shutil.rmtree(VENV, ignore_errors=True)
-        run([sys.executable, "-m", "venv", str(VENV)])
+        shutil.rmtree(venv, ignore_errors=True)
+        run([sys.executable, "-m", "venv", str(venv)])
         run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pinned)])
         mark.write_text(pinned.read_text())
     return python
@@ -130,8 +131,8 @@ def run(command, cwd=ROOT, env=None):
 class Site:
     """`weir site` on a free port."""
 
-    def __init__(self, tools, pages):
-        command = [str(tools["weir"]), "site", "--port", "0", "--pages", str(pages)]
+    def __init__(self, tools, pages, *more):
+        command = [str(tools["weir"]), "site", "--port", "0", "--pages", str(pages), *more]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         found = re.match(r"(http://localhost:\d+)/", line)

@@ -168,6 +168,7 @@ impl Auditor {
             state: state.document.state_id(),
             job,
             spider: entry.spider.clone(),
+            started: entry.started,
             schemas: entry.schemas.iter().cloned().map(Arc::new).collect(),
             resume: None,
         };

@@ -132,18 +132,24 @@ struct MarkingSink {
 
 impl MarkingSink {
     async fn mark(&mut self) -> Result<(), SinkError> {
-        let (wanted, at) = {
-            let mut marks = locked(&self.marks);
-            (std::mem::take(&mut marks.wanted), marks.at)
-        };
-        for (schema, ids) in wanted {
-            for ids in ids.chunks(BATCH_IDS) {
-                crash::point("delist");
-                let marked = mark(self.sink.as_mut(), schema, ids.to_vec(), at, &self.stop).await?;
-                locked(&self.marks).marked.extend(marked);
+        // What is not marked yet stays wanted: after a failure that passes, the finish is called again.
+        while let Some((schema, ids, at)) = self.next_batch() {
+            crash::point("delist");
+            let marked = mark(self.sink.as_mut(), schema, ids.clone(), at, &self.stop).await?;
+            let marks = &mut *locked(&self.marks);
+            marks.marked.extend(marked);
+            if let Some(wanted) = marks.wanted.get_mut(&schema) {
+                wanted.truncate(wanted.len() - ids.len());
             }
         }
         Ok(())
+    }
+
+    /// The last listings of an item type, with the time since when they are gone.
+    fn next_batch(&self) -> Option<(u16, Vec<ItemId>, u64)> {
+        let marks = locked(&self.marks);
+        let (schema, ids) = marks.wanted.iter().find(|(_, ids)| !ids.is_empty())?;
+        Some((*schema, ids[ids.len().saturating_sub(BATCH_IDS)..].to_vec(), marks.at))
     }
 }
 
@@ -225,6 +231,14 @@ impl Sink for MarkingSink {
         at: u64,
     ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
         self.sink.delist(schema, ids, at)
+    }
+
+    fn committed<'a>(&'a mut self, mark: &'a SinkMark) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.sink.committed(mark)
+    }
+
+    fn ended(&mut self) {
+        self.sink.ended();
     }
 
     fn finish<'a>(&'a mut self, outcome: Outcome, complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -4,7 +4,7 @@ use crate::exchange::Parcel;
 use crate::letters::LetterOp;
 use std::collections::BTreeMap;
 use weir_frontier::Addr;
-use weir_model::{ReceiptId, Release, Tick};
+use weir_model::{JobId, ReceiptId, Release, SinkId, Tick};
 use weir_stage::{LaneBytes, OutboxItem};
 
 /// What waits for a group.
@@ -18,6 +18,8 @@ pub(crate) struct Held {
     pub parcels: Vec<Parcel>,
     /// Dead letters that come and go.
     pub letters: Vec<LetterOp>,
+    /// How far each job's sinks got.
+    pub marks: BTreeMap<(JobId, SinkId), Vec<u8>>,
     /// Calls to geocode providers.
     pub calls: Vec<weir_geo::Command>,
 }

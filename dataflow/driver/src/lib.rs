@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+mod compute;
 mod crawl;
 mod delisting;
 mod ending;
@@ -35,6 +36,7 @@ mod telling;
 
 pub use audit::{Audit, AuditOptions, Difference, SinkAudit, audit};
 pub use clock::SystemClock;
+pub use compute::{Compute, ComputeOptions, Given};
 pub use crawl::{crawl, notes};
 pub use engine::Engine;
 pub use error::CrawlError;
@@ -46,5 +48,5 @@ pub use jobs::{JobRun, StartSource, StopRule};
 pub use letter_file::{DeadLetters, KeptLetter, LETTERS_FILE};
 pub use letters::{Content, Letter, LetterOp};
 pub use report::{CrawlOptions, CrawlReport, Observer, Output, Progress, Replay};
-pub use settings::{GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, Settings};
+pub use settings::{FeedSettings, GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, Settings};
 pub use state::{Document, JobEntry, MadeBy, SinkEntry};

@@ -62,6 +62,8 @@ pub struct Settings {
     pub fetch_memory_bytes_max: u64,
     /// Bytes of items that may wait for sinks.
     pub outbox_bytes_max: u64,
+    /// Items that may wait for computations.
+    pub compute_waiting_max: usize,
     /// Dead letters that are kept, in bytes.
     pub dead_letters_bytes_max: u64,
     /// Items in one write to a sink.
@@ -72,12 +74,25 @@ pub struct Settings {
     pub journal_snapshot_bytes: u64,
     /// A group of the journal closes at this age: longer saves syncs, shorter lets go of paced releases and items sooner.
     pub journal_group_time: Duration,
+    /// When a feed in parts begins the next one.
+    pub feed: FeedSettings,
     /// Threads that fetch and parse.
     pub fetch_threads: Option<usize>,
     /// How addresses become locations.
     pub geocode: GeocodeSettings,
     /// Log level.
     pub log_level: LogLevel,
+}
+
+/// When a feed in parts begins the next one: with the item that reaches a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedSettings {
+    /// Rows of a part.
+    pub part_rows: Option<u64>,
+    /// Bytes of a part, before compression.
+    pub part_bytes: Option<u64>,
+    /// Time between the fetches of a part's first and last item.
+    pub part_time: Option<Duration>,
 }
 
 /// Order of a domain's queue.
@@ -137,11 +152,13 @@ impl Default for Settings {
             fetch_wire_bytes_max: 10 << 20,
             fetch_memory_bytes_max: 64 << 20,
             outbox_bytes_max: 64 << 20,
+            compute_waiting_max: 10_000,
             dead_letters_bytes_max: 64 << 20,
             sink_batch_items: 1_000,
             delist: true,
             journal_snapshot_bytes: 128 << 20,
             journal_group_time: Duration::from_millis(20),
+            feed: FeedSettings::default(),
             fetch_threads: None,
             geocode: GeocodeSettings::default(),
             log_level: LogLevel::Info,

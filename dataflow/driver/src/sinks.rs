@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use weir_connector::{ErrorClass, ItemOutcome, Sink, SinkError, SinkMark};
+use weir_connector::{ErrorClass, ItemOutcome, Sink, SinkError, SinkKind, SinkMark};
 use weir_model::{Clock, Item, JobId, Outcome, SinkId, Tick};
 use weir_stage::{OutboxId, SinkVerdict};
 
@@ -29,6 +29,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 enum Order {
     Write(Vec<(OutboxId, Arc<Item>)>),
+    Committed(SinkMark),
     Finish { outcome: Outcome, complete: bool },
 }
 
@@ -62,12 +63,17 @@ pub(crate) struct SinkStart {
     pub clock: Arc<dyn Clock>,
 }
 
+/// How a sink's thread ends: with the sink when it was finished.
+type Served = Result<Option<Box<dyn Sink>>, Failure>;
+
 /// The driver's end of a sink.
 pub(crate) struct SinkThread {
     id: SinkId,
     name: String,
+    /// It wants to know which of its marks are durable.
+    appends: bool,
     orders: Option<Sender<Order>>,
-    thread: Option<JoinHandle<Result<(), Failure>>>,
+    thread: Option<JoinHandle<Served>>,
 }
 
 /// Why a sink's thread has ended.
@@ -90,6 +96,7 @@ impl Failure {
 impl SinkThread {
     pub fn start(start: SinkStart, driver: Sender<ToDriver>) -> Result<SinkThread, CrawlError> {
         let (id, name) = (start.id, start.name.clone());
+        let appends = start.sink.as_ref().is_some_and(|sink| sink.describe().kind == SinkKind::Appending);
         let (orders, inbox) = channel();
         let thread = std::thread::Builder::new()
             .name(format!("sink-{}", id.0))
@@ -103,7 +110,7 @@ impl SinkThread {
                 result
             })
             .map_err(|error| CrawlError::System { what: "a sink's thread", error })?;
-        Ok(SinkThread { id, name, orders: Some(orders), thread: Some(thread) })
+        Ok(SinkThread { id, name, appends, orders: Some(orders), thread: Some(thread) })
     }
 
     pub fn id(&self) -> SinkId {
@@ -114,6 +121,14 @@ impl SinkThread {
         if let Some(orders) = &self.orders {
             // A failed sink has said so on the driver's channel; the items stay in the outbox.
             let _ = orders.send(Order::Write(items));
+        }
+    }
+
+    /// A mark of the sink is durable.
+    pub fn committed(&self, mark: Vec<u8>) {
+        if let Some(orders) = self.orders.as_ref().filter(|_| self.appends) {
+            // As in `write`.
+            let _ = orders.send(Order::Committed(SinkMark(mark)));
         }
     }
 
@@ -129,12 +144,12 @@ impl SinkThread {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends the sink: `complete` when the job holds all its items.
-    pub fn finish(mut self, outcome: Outcome, complete: bool) -> Result<(), CrawlError> {
+    /// Ends the sink: `complete` when the job holds all its items. Gives it back, to be told when the end is durable.
+    pub fn finish(mut self, outcome: Outcome, complete: bool) -> Result<Option<Box<dyn Sink>>, CrawlError> {
         self.begin_finish(outcome, complete);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result.map_err(|failure| failure.told(&self.name)),
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 }
@@ -159,7 +174,7 @@ struct Attempted {
 }
 
 impl Server {
-    fn serve(start: SinkStart, inbox: &Receiver<Order>, driver: &Sender<ToDriver>) -> Result<(), Failure> {
+    fn serve(start: SinkStart, inbox: &Receiver<Order>, driver: &Sender<ToDriver>) -> Served {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -167,24 +182,30 @@ impl Server {
         let SinkStart { job, id, name, sink, batch, required, stop, clock } = start;
         let mut server = Server { name, sink, required, stop, runtime, clock, away_until: None };
         let mut waiting: Vec<(OutboxId, Arc<Item>)> = Vec::new();
+        let mut committed = None;
         let mut finish = None;
         let mut leaves = false;
         loop {
             if waiting.is_empty() && finish.is_none() {
                 match inbox.recv() {
                     Ok(Order::Write(items)) => waiting = items,
+                    Ok(Order::Committed(mark)) => committed = Some(mark),
                     Ok(Order::Finish { outcome, complete }) => finish = Some((outcome, complete)),
                     // Dropped without a finish: the crawl stopped at once, the next run goes on.
-                    Err(_) => return Ok(()),
+                    Err(_) => return Ok(None),
                 }
             }
             // Everything that has arrived meanwhile goes into the same batch.
             while waiting.len() < batch && finish.is_none() {
                 match inbox.try_recv() {
                     Ok(Order::Write(items)) => waiting.extend(items),
+                    Ok(Order::Committed(mark)) => committed = Some(mark),
                     Ok(Order::Finish { outcome, complete }) => finish = Some((outcome, complete)),
                     Err(_) => break,
                 }
+            }
+            if let Some(mark) = committed.take() {
+                server.committed(&mark)?;
             }
             if leaves {
                 // What still comes stays in the outbox.
@@ -197,14 +218,15 @@ impl Server {
                 let written = server.told(&ids, attempted);
                 leaves = written.leaves;
                 if driver.send(ToDriver::Written { job, sink: id, written }).is_err() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 if leaves {
                     waiting.clear();
                 }
             }
             if let Some((outcome, complete)) = finish {
-                return server.finish(outcome, complete);
+                server.finish(outcome, complete)?;
+                return Ok(server.sink);
             }
         }
     }
@@ -322,14 +344,60 @@ impl Server {
         }
     }
 
+    /// Tells the sink what is durable; when the crawl is to stop and it does not answer, the next run tells it.
+    fn committed(&mut self, mark: &SinkMark) -> Result<(), Failure> {
+        match self.again(|runtime, sink| runtime.block_on(sink.committed(mark))) {
+            Err(error) if error.class == ErrorClass::Transient => Ok(()),
+            Err(error) if !self.required => {
+                tracing::warn!(sink = self.name, %error, "the sink is given up for this run; it is not required");
+                self.sink = None;
+                Ok(())
+            }
+            result => result.map_err(Failure::Sink),
+        }
+    }
+
     fn finish(&mut self, outcome: Outcome, complete: bool) -> Result<(), Failure> {
-        let Some(sink) = &mut self.sink else { return Ok(()) };
-        match self.runtime.block_on(sink.finish(outcome, complete)) {
+        match self.again(|runtime, sink| runtime.block_on(sink.finish(outcome, complete))) {
             Err(error) if !self.required => {
                 tracing::warn!(sink = self.name, %error, "the sink was not closed in order; it is not required");
                 Ok(())
             }
             result => result.map_err(Failure::Sink),
+        }
+    }
+
+    /// Calls again and again while the failure is transient: until the crawl is to stop, or the patience with a best-effort sink is
+    /// used up.
+    fn again(
+        &mut self,
+        mut call: impl FnMut(&tokio::runtime::Runtime, &mut dyn Sink) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        let began = self.clock.now();
+        let mut pause = RETRY_FIRST;
+        let mut said_at = None::<Duration>;
+        loop {
+            let last = self.stop.load(Ordering::Relaxed);
+            let error = match call(&self.runtime, sink.as_mut()) {
+                Err(error) if error.class == ErrorClass::Transient => error,
+                result => return result,
+            };
+            let waited = self.clock.now().since(began);
+            if last || (!self.required && waited >= PATIENCE) {
+                return Err(error);
+            }
+            if said_at.is_none_or(|at| waited - at >= SAY_EVERY) {
+                said_at = Some(waited);
+                tracing::warn!(
+                    sink = self.name,
+                    %error,
+                    waited_s = waited.as_secs(),
+                    "the sink cannot complete its files; it is tried again until it can"
+                );
+            }
+            pace(&self.stop, pause);
+            pause = (pause * 2).min(RETRY_MAX);
         }
     }
 }

@@ -93,6 +93,9 @@ pub struct JobEntry {
     pub spider_hash: String,
     /// Sinks, by number, in the order of the command line.
     pub sinks: Vec<u8>,
+    /// When it began, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub started: UnixMs,
     /// How it ended; `None` while it is unfinished.
     pub outcome: Option<Outcome>,
     /// It lets dead letters enter again, and has no start URLs.
@@ -242,6 +245,8 @@ pub struct Wanted {
     pub made_by: Option<MadeBy>,
     /// Its item types.
     pub schemas: Vec<ItemSchema>,
+    /// The time.
+    pub now: UnixMs,
 }
 
 /// A job to run: new, or one that goes on.
@@ -257,6 +262,8 @@ pub struct Chosen {
     pub given_up: Vec<JobId>,
     /// Numbers of its sinks, in order.
     pub sinks: Vec<SinkId>,
+    /// When it began.
+    pub started: UnixMs,
 }
 
 impl Document {
@@ -321,7 +328,8 @@ impl Document {
             entry.schemas.clone_from(&wanted.schemas);
             entry.made_by.clone_from(&wanted.made_by);
             let file_changed = std::mem::replace(&mut entry.spider_hash, hash.clone()) != hash;
-            return Ok(Chosen { job: JobId(entry.id), continued: true, file_changed, given_up, sinks });
+            let (job, started) = (JobId(entry.id), entry.started);
+            return Ok(Chosen { job, continued: true, file_changed, given_up, sinks, started });
         }
         self.last_job += 1;
         self.jobs.push(JobEntry {
@@ -330,6 +338,7 @@ impl Document {
             args: wanted.args.clone(),
             spider_hash: hash,
             sinks: sinks.iter().map(|sink| sink.0).collect(),
+            started: wanted.now,
             outcome: None,
             replays: wanted.replays,
             best_effort,
@@ -337,7 +346,8 @@ impl Document {
             schemas: wanted.schemas.clone(),
             began_us: 0,
         });
-        Ok(Chosen { job: JobId(self.last_job), continued: false, file_changed: false, given_up, sinks })
+        let (job, started) = (JobId(self.last_job), wanted.now);
+        Ok(Chosen { job, continued: false, file_changed: false, given_up, sinks, started })
     }
 
     /// Id of the state.
@@ -392,6 +402,7 @@ mod tests {
             replays: false,
             made_by: None,
             schemas: Vec::new(),
+            now: UnixMs(5),
         }
     }
 
@@ -400,8 +411,9 @@ mod tests {
         let mut document = Document::default();
         let first = document.choose(&wanted("a"), false).expect("a job");
         assert!(!first.continued);
-        let again = document.choose(&wanted("a"), false).expect("a job");
-        assert_eq!((again.job, again.continued), (first.job, true));
+        let later = Wanted { now: UnixMs(9), ..wanted("a") };
+        let again = document.choose(&later, false).expect("a job");
+        assert_eq!((again.job, again.continued, again.started), (first.job, true, UnixMs(5)));
         let other = document.choose(&wanted("b"), false).expect("a job");
         assert_ne!(other.job, first.job, "other arguments: their own job");
         document.ended(first.job, Outcome::Finished);

@@ -105,6 +105,24 @@ async fn s3_keeps_the_artifacts_contract() {
 }
 
 #[tokio::test]
+async fn a_large_file_goes_up_in_pieces_and_is_one_object() {
+    let aws = aws();
+    let store = new_bucket(&aws).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("part.jsonl");
+    // Two whole pieces and a rest; then exactly two; then one that fits into a call. Each takes the place of the one before.
+    for len in [(33 << 20) + 17, 32 << 20, 1000] {
+        let bytes: Vec<u8> = (0..len).map(|at: u64| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        std::fs::write(&file, &bytes).expect("written");
+        store.upload("feeds/part.jsonl", &file).await.expect("uploaded");
+        assert!(store.get("feeds/part.jsonl").await.expect("read") == bytes, "{len} bytes");
+    }
+    let config = aws_sdk_s3::config::Builder::from(aws.sdk()).force_path_style(true).build();
+    let open = aws_sdk_s3::Client::from_conf(config).list_multipart_uploads().bucket(store.name().replace("s3://", ""));
+    assert!(open.send().await.expect("listed").uploads().is_empty(), "no upload is left open");
+}
+
+#[tokio::test]
 async fn dynamodb_keeps_the_claims_contract() {
     let aws = aws();
     let table = name("claims");

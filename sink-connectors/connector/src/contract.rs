@@ -10,7 +10,7 @@ use crate::{ItemOutcome, JobInfo, Read, Sink, SinkKind, SinkMark};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_model::{Field, FieldKind, Item, ItemId, ItemSchema, JobId, KeyScope, Outcome, Value};
+use weir_model::{Field, FieldKind, Item, ItemId, ItemSchema, JobId, KeyScope, Outcome, UnixMs, Value};
 
 /// An empty place that sinks are opened on, one after the other.
 pub trait Place {
@@ -78,7 +78,14 @@ pub fn poison(id: u32) -> Arc<Item> {
 /// The suite's job.
 #[must_use]
 pub fn job(resume: Option<SinkMark>) -> JobInfo {
-    JobInfo { state: 0xabc, job: JobId(7), spider: "contract".to_owned(), schemas: vec![Arc::new(schema())], resume }
+    JobInfo {
+        state: 0xabc,
+        job: JobId(7),
+        spider: "contract".to_owned(),
+        started: UnixMs(1_763_725_244_567),
+        schemas: vec![Arc::new(schema())],
+        resume,
+    }
 }
 
 /// Runs everything on fresh places.

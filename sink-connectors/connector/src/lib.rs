@@ -29,4 +29,4 @@ pub use near::{Found, LIMIT_MAX, Near, Reader, Search};
 pub use read::{Read, StoredItem};
 pub use required::split_required;
 pub use sink::{ItemOutcome, JobInfo, Opened, Sink, SinkInfo, SinkKind, SinkMark};
-pub use url::{FeedFormat, ServerKind, SinkUrl, redact};
+pub use url::{Compression, FeedFormat, FeedPlace, FeedUrl, ServerKind, SinkUrl, redact};

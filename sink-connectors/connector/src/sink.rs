@@ -3,7 +3,7 @@
 use crate::{BatchPolicy, ErrorClass, SinkError, StoredItem};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome};
+use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome, UnixMs};
 
 /// A place where items go.
 pub trait Sink: Send {
@@ -65,9 +65,18 @@ pub trait Sink: Send {
         Box::pin(std::future::ready(Err(unsupported)))
     }
 
+    /// The state keeps this mark, or a later one of this sink: what was written up to it will not be asked for again. Given to appending
+    /// sinks alone, some time after the write that gave the mark, never before. Calling it again changes nothing.
+    fn committed<'a>(&'a mut self, _mark: &'a SinkMark) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// The job has ended, or pauses (`Shutdown`, `Failed`: it will be resumed with the last mark). `complete` says that the crawl
     /// saw everything. Calling it again changes nothing.
     fn finish<'a>(&'a mut self, outcome: Outcome, complete: bool) -> BoxFuture<'a, Result<(), SinkError>>;
+
+    /// The job's end is in the state: nothing of it will be gone on with, what was kept for that can go.
+    fn ended(&mut self) {}
 }
 
 /// How a sink treats an item it has seen before.
@@ -101,6 +110,8 @@ pub struct JobInfo {
     pub job: JobId,
     /// The spider's name.
     pub spider: String,
+    /// When the job began: the same however often it is gone on with.
+    pub started: UnixMs,
     /// Item types; `Item::schema` is an index into them.
     pub schemas: Vec<Arc<ItemSchema>>,
     /// The mark that this sink gave last for this job; `None` when none was recorded.

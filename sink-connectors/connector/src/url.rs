@@ -1,7 +1,7 @@
 //! Sink URLs: what stands behind `-o`. Pure; secrets are redacted wherever a URL is shown.
 
 use crate::{ErrorClass, SinkError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is written into a feed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,10 @@ pub enum FeedFormat {
     Json,
     /// Comma-separated values with a header.
     Csv,
+    /// `<items><item><field>`, as Scrapy writes it.
+    Xml,
+    /// Columns, compressed by themselves; complete only with its footer.
+    Parquet,
 }
 
 impl FeedFormat {
@@ -22,21 +26,84 @@ impl FeedFormat {
             "jsonl" | "jl" | "jsonlines" | "ndjson" => FeedFormat::JsonLines,
             "json" => FeedFormat::Json,
             "csv" => FeedFormat::Csv,
+            "xml" => FeedFormat::Xml,
+            "parquet" => FeedFormat::Parquet,
             _ => return None,
         })
     }
+
+    /// True when a file of this format can be gone on with behind its end.
+    #[must_use]
+    pub fn can_append(self) -> bool {
+        matches!(self, FeedFormat::JsonLines | FeedFormat::Csv)
+    }
+}
+
+/// How a feed's bytes are compressed: by the end of its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// `.gz`
+    Gzip,
+    /// `.zst`
+    Zstd,
+}
+
+impl Compression {
+    /// The compression that a name ends with, and the name without it.
+    #[must_use]
+    pub fn of(name: &str) -> (Compression, &str) {
+        for (suffix, compression) in [(".gz", Compression::Gzip), (".zst", Compression::Zstd)] {
+            if let Some(at) = name.len().checked_sub(suffix.len())
+                && name.is_char_boundary(at)
+                && name[at..].eq_ignore_ascii_case(suffix)
+            {
+                return (compression, &name[..at]);
+            }
+        }
+        (Compression::None, name)
+    }
+}
+
+/// A feed as `-o` names it. Names may hold `%(name)s` and its like: who writes the feed fills them in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedUrl {
+    /// Where.
+    pub place: FeedPlace,
+    /// By the extension, or as said.
+    pub format: FeedFormat,
+    /// By the end of the name.
+    pub compression: Compression,
+}
+
+/// Where a feed's files become visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedPlace {
+    /// On a disk of this machine.
+    File(PathBuf),
+    /// An object of a bucket.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+    },
+    /// A file of an FTP server.
+    Ftp {
+        /// Server and account, `ftp://user@host:port?options`; secrets and all.
+        server: String,
+        /// The path on it.
+        path: String,
+    },
 }
 
 /// A sink by its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SinkUrl {
-    /// `PATH.jsonl`, `PATH.json`, `PATH.csv`, `file:PATH`, or `PATH:FORMAT`.
-    Feed {
-        /// The file.
-        path: PathBuf,
-        /// By the extension, or as said.
-        format: FeedFormat,
-    },
+    /// `PATH.jsonl` and other extensions, `file:PATH`, `PATH:FORMAT`, `s3://BUCKET/KEY`, `ftp://USER@HOST/PATH`.
+    Feed(FeedUrl),
     /// `sqlite:PATH`.
     Sqlite {
         /// The file.
@@ -82,7 +149,7 @@ impl ServerKind {
     }
 }
 
-const KNOWN: &str = "PATH.jsonl (or .jl), PATH.json, PATH.csv, PATH:FORMAT with FORMAT jsonlines, json or csv, sqlite:PATH.db, mysql://USER@HOST/DB/TABLE, elasticsearch://HOST:9200/INDEX or redis://HOST/0";
+const KNOWN: &str = "PATH.jsonl (or .jl), PATH.json, PATH.csv, PATH.xml, PATH.parquet, each but the last with .gz or .zst behind it, PATH:FORMAT with FORMAT jsonlines, json, csv, xml or parquet, the same as s3://BUCKET/PATH or ftp://USER@HOST/PATH, sqlite:PATH.db, mysql://USER@HOST/DB/TABLE, elasticsearch://HOST:9200/INDEX or redis://HOST/0";
 
 impl SinkUrl {
     /// Reads what stands behind `-o`.
@@ -95,12 +162,19 @@ impl SinkUrl {
         }
         match scheme(text) {
             Some(("sqlite", rest)) => parse_sqlite(rest, &wrong),
-            Some(("file", rest)) => parse_feed(rest.strip_prefix("//").unwrap_or(rest), &wrong),
+            Some(("file", rest)) => {
+                parse_feed(rest.strip_prefix("//").unwrap_or(rest), &wrong, |path| Ok(FeedPlace::File(path.into())))
+            }
+            Some(("s3", rest)) => parse_feed(rest, &wrong, |rest| s3_place(rest, &wrong)),
+            Some(("ftp", rest)) => {
+                let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+                parse_feed(rest, &wrong, |rest| ftp_place(rest, query, &wrong))
+            }
             Some((other, _)) => match ServerKind::from_scheme(other) {
                 Some(kind) => Ok(SinkUrl::Server { kind, url: text.to_owned() }),
                 None => Err(wrong(format!("unknown sink {other:?}"), KNOWN, "Choose one of these")),
             },
-            None => parse_feed(text, &wrong),
+            None => parse_feed(text, &wrong, |path| Ok(FeedPlace::File(path.into()))),
         }
     }
 }
@@ -138,24 +212,72 @@ fn parse_sqlite(rest: &str, wrong: &Wrong<'_>) -> Result<SinkUrl, SinkError> {
     Ok(SinkUrl::Sqlite { path: path.into(), add_columns })
 }
 
-fn parse_feed(text: &str, wrong: &Wrong<'_>) -> Result<SinkUrl, SinkError> {
+type PlaceOf<'a> = &'a dyn Fn(&str) -> Result<FeedPlace, SinkError>;
+
+fn parse_feed(
+    text: &str,
+    wrong: &Wrong<'_>,
+    place: impl Fn(&str) -> Result<FeedPlace, SinkError>,
+) -> Result<SinkUrl, SinkError> {
+    let place: PlaceOf<'_> = &place;
     if let Some((path, name)) = text.rsplit_once(':')
         && !path.is_empty()
         && let Some(format) = FeedFormat::from_name(name)
     {
-        return Ok(SinkUrl::Feed { path: path.into(), format });
+        return feed(path, format, wrong, place);
     }
-    let path = PathBuf::from(text);
-    let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned());
+    let plain = Compression::of(text).1;
+    let extension = Path::new(plain).extension().map(|extension| extension.to_string_lossy().into_owned());
     match extension.as_deref().and_then(FeedFormat::from_name) {
-        Some(format) => Ok(SinkUrl::Feed { path, format }),
+        Some(format) => feed(text, format, wrong, place),
         None if matches!(extension.as_deref(), Some("db" | "sqlite" | "sqlite3")) => {
             Err(wrong("a database file without its scheme".to_owned(), KNOWN, &format!("Write -o sqlite:{text}")))
         }
         None => {
             let found = extension.map_or("no format".to_owned(), |extension| format!("unknown format {extension:?}"));
-            Err(wrong(found, KNOWN, &format!("Name the format, for example -o {text}:jsonlines")))
+            Err(wrong(found, KNOWN, &format!("Name the format, for example -o {}:jsonlines", redact(text))))
         }
+    }
+}
+
+fn feed(name: &str, format: FeedFormat, wrong: &Wrong<'_>, place: PlaceOf<'_>) -> Result<SinkUrl, SinkError> {
+    let (compression, plain) = Compression::of(name);
+    if format == FeedFormat::Parquet && compression != Compression::None {
+        let todo = format!("Write -o {}", redact(plain));
+        return Err(wrong("Parquet compresses its columns itself".to_owned(), "a name without .gz or .zst", &todo));
+    }
+    Ok(SinkUrl::Feed(FeedUrl { place: place(name)?, format, compression }))
+}
+
+fn s3_place(rest: &str, wrong: &Wrong<'_>) -> Result<FeedPlace, SinkError> {
+    match rest.strip_prefix("//").and_then(|rest| rest.split_once('/')) {
+        Some((bucket, _)) if bucket.contains('@') => Err(wrong(
+            "keys do not belong into a URL".to_owned(),
+            "s3://BUCKET/PATH",
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role, and leave them out of the URL",
+        )),
+        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
+            Ok(FeedPlace::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
+        }
+        _ => Err(wrong(
+            "no bucket and key".to_owned(),
+            "s3://BUCKET/PATH",
+            "Write for example -o s3://my-bucket/feeds/%(name)s/%(time)s.jsonl",
+        )),
+    }
+}
+
+fn ftp_place(rest: &str, query: &str, wrong: &Wrong<'_>) -> Result<FeedPlace, SinkError> {
+    match rest.strip_prefix("//").and_then(|rest| rest.split_once('/')) {
+        Some((authority, path)) if !authority.is_empty() && !path.is_empty() => {
+            let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+            Ok(FeedPlace::Ftp { server: format!("ftp://{authority}{query}"), path: path.to_owned() })
+        }
+        _ => Err(wrong(
+            "no host and path".to_owned(),
+            "ftp://USER@HOST/PATH",
+            "Write for example -o ftp://me@files.example.com/feeds/items.jsonl",
+        )),
     }
 }
 
@@ -194,7 +316,49 @@ mod tests {
     use super::*;
 
     fn feed(path: &str, format: FeedFormat) -> Result<SinkUrl, SinkError> {
-        Ok(SinkUrl::Feed { path: path.into(), format })
+        compressed(path, format, Compression::None)
+    }
+
+    fn compressed(path: &str, format: FeedFormat, compression: Compression) -> Result<SinkUrl, SinkError> {
+        Ok(SinkUrl::Feed(FeedUrl { place: FeedPlace::File(path.into()), format, compression }))
+    }
+
+    #[test]
+    fn formats_and_compressions_are_read_from_names() {
+        assert_eq!(
+            SinkUrl::parse("items.jsonl.gz"),
+            compressed("items.jsonl.gz", FeedFormat::JsonLines, Compression::Gzip)
+        );
+        assert_eq!(
+            SinkUrl::parse("a/items.CSV.ZST"),
+            compressed("a/items.CSV.ZST", FeedFormat::Csv, Compression::Zstd)
+        );
+        assert_eq!(SinkUrl::parse("dump.gz:xml"), compressed("dump.gz", FeedFormat::Xml, Compression::Gzip));
+        assert_eq!(SinkUrl::parse("items.parquet"), feed("items.parquet", FeedFormat::Parquet));
+        let error = SinkUrl::parse("items.parquet.gz").expect_err("refused").to_string();
+        assert!(error.contains("-o items.parquet"), "{error}");
+        assert!(SinkUrl::parse("items.gz").expect_err("no format").todo.contains("items.gz:jsonlines"));
+    }
+
+    #[test]
+    fn buckets_and_servers_hold_feeds_too_and_keys_in_a_url_are_refused() {
+        let place = |text: &str| match SinkUrl::parse(text).expect(text) {
+            SinkUrl::Feed(feed) => feed.place,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(
+            place("s3://bucket/p/%(name)s/%(time)s.jsonl"),
+            FeedPlace::S3 { bucket: "bucket".into(), key: "p/%(name)s/%(time)s.jsonl".into() }
+        );
+        assert_eq!(
+            place("ftp://me@host:2121/a/items.csv.gz?password_env=FTP"),
+            FeedPlace::Ftp { server: "ftp://me@host:2121?password_env=FTP".into(), path: "a/items.csv.gz".into() }
+        );
+        for bad in ["s3://bucket", "s3://bucket/", "ftp://host.jsonl", "s3:items.jsonl"] {
+            assert!(SinkUrl::parse(bad).is_err(), "{bad}");
+        }
+        let error = SinkUrl::parse("s3://AKIA:geheim@bucket/items.jsonl").expect_err("refused").to_string();
+        assert!(error.contains("AWS_ACCESS_KEY_ID") && !error.contains("geheim"), "{error}");
     }
 
     #[test]

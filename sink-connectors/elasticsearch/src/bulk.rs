@@ -249,14 +249,18 @@ impl Bulk {
             return Err(error::garbled("write", shown, answer));
         }
         let mut done = Vec::with_capacity(count);
-        let mut busy = false;
+        let (mut busy, mut blocked) = (false, None::<String>);
         for Entry { index: Fate { status, error } } in items {
             let said: Said = error.as_ref().map(error::said).unwrap_or_default();
             done.push(match (status, error::meaning(status, &said.kind)) {
                 (200..=299, _) => Done::Stored,
                 (_, Meaning::Conflict) => Done::Conflict,
-                (_, Meaning::Busy | Meaning::Blocked) => {
-                    busy |= status == 429;
+                (_, meaning @ (Meaning::Busy | Meaning::Blocked)) => {
+                    // A full disk says 429, too, and smaller requests are no remedy.
+                    busy |= status == 429 && meaning == Meaning::Busy;
+                    if meaning == Meaning::Blocked {
+                        blocked = Some(format!("{} (status {status})", said.text));
+                    }
                     Done::Later(format!("the server cannot now: {} (status {status})", said.text))
                 }
                 (_, Meaning::Missing) if said.kind == "document_missing_exception" => Done::Missing,
@@ -274,7 +278,13 @@ impl Bulk {
         if busy {
             self.size.halve();
         }
-        Ok(done)
+        match blocked {
+            // Nothing at all was taken: it is the index, and the remedy is another one than for a busy server.
+            Some(said) if done.iter().all(|done| matches!(done, Done::Later(_))) => {
+                Err(error::by_meaning("write", shown, Meaning::Blocked, &said))
+            }
+            _ => Ok(done),
+        }
     }
 }
 

@@ -371,3 +371,35 @@ fn everything_is_read_back_over_many_pages_and_a_document_changed_by_hand_shows(
     let mut sink = gone.sink();
     assert!(read(&mut sink).is_empty());
 }
+
+#[test]
+fn a_place_beyond_the_poles_is_refused_alone_and_an_item_of_20_mb_is_stored() {
+    let alias = Alias::fresh("");
+    let mut sink = alias.open();
+    let nowhere = with_value(1, 5, Value::Geo { lat: 91.0, lon: 0.0 });
+    let large = with_value(3, 0, Value::Str("é".repeat(10 << 20).into()));
+    let (outcomes, _) = write(&mut sink, &[nowhere, item(2, 1, 2.0), large]);
+    let ItemOutcome::Refused { reason } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(reason.contains("location") && reason.contains("91"), "{reason}");
+    assert_eq!(outcomes[1..], [ItemOutcome::Stored, ItemOutcome::Stored]);
+    assert_eq!(alias.docs().len(), 2);
+}
+
+#[test]
+fn an_index_that_a_full_disk_has_blocked_is_waited_for_and_named() {
+    let alias = Alias::fresh("");
+    let mut sink = alias.open();
+    // What the server sets by itself when its disk is nearly full.
+    let block = |on: Json| {
+        let body = json!({"index.blocks.read_only_allow_delete": on});
+        alias.ask("PUT", &format!("{}/_settings", alias.name), &body);
+    };
+    block(json!(true));
+    match try_write(&mut sink, &batch(0..3)) {
+        Err(error) => assert!(error.class == ErrorClass::Transient && error.todo.contains("disk"), "{error}"),
+        Ok(outcomes) => assert!(outcomes.iter().all(|one| matches!(one, ItemOutcome::Retry { .. })), "{outcomes:?}"),
+    }
+    block(Json::Null);
+    assert_eq!(try_write(&mut sink, &batch(0..3)).unwrap(), vec![ItemOutcome::Stored; 3]);
+    assert_eq!(alias.docs().len(), 3);
+}

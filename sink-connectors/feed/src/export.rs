@@ -1,9 +1,10 @@
-//! The bytes of a feed: one exporter for JSON Lines, JSON arrays and CSV, byte for byte as Scrapy's.
+//! The bytes of a feed: one exporter for JSON Lines, JSON arrays, CSV and XML, byte for byte as Scrapy's.
 //!
 //! Pure: rows in, bytes out, into a buffer that the caller reuses. A row that cannot be written leaves no byte.
 
 use crate::cell::Cell;
 use crate::charset::{Charset, OnUnmappable};
+use crate::xml::XmlStyle;
 use weir_connector::FeedFormat;
 use weir_connector::text::{self, JsonStyle};
 
@@ -14,11 +15,13 @@ pub struct ExportOptions {
     pub fields: Option<Vec<(String, String)>>,
     /// A header line (CSV).
     pub header: bool,
-    /// JSON arrays: `None` all in one line, 0 an item a line, more: spaces a level.
+    /// JSON arrays and XML: `None` all in one line, 0 an item a line, more: spaces a level.
     pub indent: Option<usize>,
     /// `None`: UTF-8, and JSON escapes everything beyond ASCII.
     pub charset: Option<Charset>,
-    /// What becomes of characters that the charset lacks.
+    /// The charset's name as it was asked for: XML says it in its first line.
+    pub encoding: Option<String>,
+    /// What becomes of characters that the charset lacks; in XML they are always character references.
     pub unmappable: OnUnmappable,
     /// Between the values of a list (CSV).
     pub join: String,
@@ -33,6 +36,7 @@ impl Default for ExportOptions {
             header: true,
             indent: None,
             charset: None,
+            encoding: None,
             unmappable: OnUnmappable::Refuse,
             join: ",".to_owned(),
             sort_keys: false,
@@ -58,7 +62,10 @@ impl ExportOptions {
                         value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|&n| n <= 64).ok_or_else(wrong)?,
                     )
                 }
-                "encoding" => out.charset = Some(value.as_str().and_then(Charset::from_name).ok_or_else(wrong)?),
+                "encoding" => {
+                    out.charset = Some(value.as_str().and_then(Charset::from_name).ok_or_else(wrong)?);
+                    out.encoding = value.as_str().map(str::to_owned);
+                }
                 "errors" => out.unmappable = value.as_str().and_then(OnUnmappable::from_name).ok_or_else(wrong)?,
                 "ensure_ascii" if value == false => out.charset = out.charset.or(Some(Charset::Utf8)),
                 "ensure_ascii" if value == true => out.charset = None,
@@ -114,9 +121,13 @@ impl Exporter {
 
     /// What stands before the first row.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
-        if self.format == FeedFormat::Json {
-            out.push(b'[');
-            self.newline(out);
+        match self.format {
+            FeedFormat::Json => {
+                out.push(b'[');
+                self.newline(out);
+            }
+            FeedFormat::Xml => self.xml().begin(out, self.options.encoding.as_deref().unwrap_or("utf-8")),
+            FeedFormat::JsonLines | FeedFormat::Csv | FeedFormat::Parquet => {}
         }
     }
 
@@ -137,10 +148,17 @@ impl Exporter {
                 }
                 self.object(cells, self.options.indent.unwrap_or(0), &mut row);
             }
+            FeedFormat::Xml => match self.chosen(cells) {
+                Some(chosen) => self.xml().item(&mut row, chosen.into_iter()),
+                None => self.xml().item(&mut row, cells.iter().copied()),
+            },
+            FeedFormat::Parquet => return Err("Parquet is no text".to_owned()),
         }
         let start = out.len();
         let charset = self.options.charset.unwrap_or(Charset::Utf8);
-        let encoded = charset.encode(&row, self.options.unmappable, out);
+        let unmappable =
+            if self.format == FeedFormat::Xml { OnUnmappable::XmlCharRef } else { self.options.unmappable };
+        let encoded = charset.encode(&row, unmappable, out);
         self.row = row;
         encoded.map_err(|missing| {
             out.truncate(start);
@@ -152,10 +170,27 @@ impl Exporter {
 
     /// What stands behind the last row.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.format == FeedFormat::Json {
-            self.newline(out);
-            out.push(b']');
+        match self.format {
+            FeedFormat::Json => {
+                self.newline(out);
+                out.push(b']');
+            }
+            FeedFormat::Xml => self.xml().end(out),
+            FeedFormat::JsonLines | FeedFormat::Csv | FeedFormat::Parquet => {}
         }
+    }
+
+    fn xml(&self) -> XmlStyle {
+        XmlStyle { indent: self.options.indent }
+    }
+
+    /// The fields that were asked for, under their titles; `None` when all are.
+    fn chosen<'a>(&'a self, cells: &[(&'a str, Cell<'a>)]) -> Option<Vec<(&'a str, Cell<'a>)>> {
+        let fields = self.options.fields.as_ref()?;
+        let find = |(field, title): &'a (String, String)| {
+            cells.iter().find(|(name, _)| name == field).map(|(_, cell)| (title.as_str(), *cell))
+        };
+        Some(fields.iter().filter_map(find).collect())
     }
 
     fn newline(&self, out: &mut Vec<u8>) {
@@ -166,16 +201,9 @@ impl Exporter {
 
     fn object<'a>(&self, cells: &[(&'a str, Cell<'a>)], indent: usize, out: &mut Vec<u8>) {
         let style = JsonStyle { ascii: self.options.charset.is_none(), sort_keys: self.options.sort_keys, indent };
-        if let Some(fields) = &self.options.fields {
-            let chosen: Vec<(&str, Cell<'_>)> = fields
-                .iter()
-                .filter_map(|(field, title)| {
-                    cells.iter().find(|(name, _)| name == field).map(|(_, cell)| (title.as_str(), *cell))
-                })
-                .collect();
-            put_object(&chosen, style, out);
-        } else {
-            put_object(cells, style, out);
+        match self.chosen(cells) {
+            Some(chosen) => put_object(&chosen, style, out),
+            None => put_object(cells, style, out),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The files of a feed: `PATH` (complete or not there), `PATH.part` (while the job runs), `PATH.part.job` (whose part it is).
+//! The files of a feed's part: `PATH` (complete or not there), `PATH.part` (while it is written), `PATH.part.job` (whose part it is),
+//! and `PATH.part.done` (what an end was made of that cannot be taken back: kept until the state knows of the end).
 //!
 //! Invariants: the part is cut back to the committed length after a failed write and on resuming; the note of whose part it is is
 //! durable before the part exists. Every create, write, sync, truncation, rename and removal passes a crash point.
@@ -8,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use weir_connector::{ErrorClass, SinkError};
+use weir_connector::{Compression, ErrorClass, SinkError};
 use weir_model::crash;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -18,12 +19,104 @@ const TAIL: u64 = 4096;
 /// An open part.
 #[derive(Debug)]
 pub(crate) struct PartFile {
-    target: PathBuf,
-    part: PathBuf,
-    note: PathBuf,
+    names: PartNames,
     file: File,
     /// Bytes that are durable and confirmed.
     pub len: u64,
+}
+
+/// The names of a part's files.
+#[derive(Clone, Debug)]
+pub(crate) struct PartNames {
+    pub target: PathBuf,
+    pub part: PathBuf,
+    note: PathBuf,
+    done: PathBuf,
+    /// The part becomes `target` by its renaming; otherwise `target`, or what lies elsewhere, is made of it.
+    direct: bool,
+}
+
+impl PartNames {
+    pub fn new(target: &Path, direct: bool) -> PartNames {
+        PartNames {
+            target: target.to_owned(),
+            part: beside(target, ".part"),
+            note: beside(target, ".part.job"),
+            done: beside(target, ".part.done"),
+            direct,
+        }
+    }
+
+    /// Another file beside the part.
+    pub fn beside(&self, suffix: &str) -> PathBuf {
+        beside(&self.target, suffix)
+    }
+
+    /// The part waits to be completed.
+    pub fn is_waiting(&self) -> Result<bool, SinkError> {
+        Ok(length(&self.part)?.is_some())
+    }
+
+    /// The part is complete at its target.
+    pub fn is_complete(&self) -> Result<bool, SinkError> {
+        Ok(length(&self.target)?.is_some())
+    }
+
+    /// True when a job has noted that the part is its own: the target, if there is one, was made by it, or is what it keeps or replaces.
+    pub fn is_of(&self, tag: &str) -> Result<bool, SinkError> {
+        Ok(read_note(&self.note)?.is_some_and(|owner| owner == tag))
+    }
+
+    /// The complete part becomes its target; `keep` whose it is.
+    pub fn rename_to_target(&self, keep: bool) -> Result<(), SinkError> {
+        rename(&self.part, &self.target)?;
+        if keep { Ok(()) } else { self.remove_note() }
+    }
+
+    /// What `target` was made of, is kept or goes.
+    pub fn put_aside(&self, keep: bool) -> Result<(), SinkError> {
+        if keep {
+            return rename(&self.part, &self.done);
+        }
+        remove(&self.part)?;
+        self.remove_note()
+    }
+
+    /// Takes away what the end of the last part kept.
+    pub fn forget(&self) -> Result<(), SinkError> {
+        remove(&self.done)?;
+        self.remove_note()
+    }
+
+    /// Takes away a part of this job that was never confirmed; false when there is none.
+    pub fn discard(&self, tag: &str) -> Result<bool, SinkError> {
+        if !self.is_of(tag)? {
+            return Ok(false);
+        }
+        remove(&self.part)?;
+        self.remove_note()?;
+        Ok(true)
+    }
+
+    fn remove_note(&self) -> Result<(), SinkError> {
+        remove(&self.note)
+    }
+}
+
+/// Renames durably.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), SinkError> {
+    crash::point("feed: rename");
+    std::fs::rename(from, to).at("rename", from)?;
+    sync_folder(to)
+}
+
+/// Removes a file that may be gone already.
+pub(crate) fn remove(path: &Path) -> Result<(), SinkError> {
+    crash::point("feed: remove");
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SinkError::io("remove", path, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Where a job stopped, as far as the file knows.
@@ -33,7 +126,7 @@ pub(crate) struct Position {
     pub tail: u64,
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -51,8 +144,8 @@ impl<T> At<T> for io::Result<T> {
 
 impl PartFile {
     /// A part for a job that has confirmed nothing yet. Gives true when it begins behind content to be kept (`append`).
-    pub fn begin(target: &Path, tag: &str, existing: Existing) -> Result<(PartFile, bool), SinkError> {
-        let (part, note) = (beside(target, ".part"), beside(target, ".part.job"));
+    pub fn begin(names: PartNames, tag: &str, existing: Existing) -> Result<(PartFile, bool), SinkError> {
+        let PartNames { target, part, note, done, direct } = &names;
         let occupied = |path: &Path, what: &str, todo: &str| {
             SinkError::new(
                 ErrorClass::Configuration,
@@ -68,12 +161,19 @@ impl PartFile {
         if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).at("create", folder)?;
         }
-        let owner = read_note(&note)?;
-        let ours = owner.as_deref() == Some(tag);
-        let part_len = length(&part)?;
+        let ours = names.is_of(tag)?;
+        let part_len = length(part)?;
+        if ours && existing == Existing::Refuse && !(*direct && part_len.is_some()) && names.is_complete()? {
+            // Of this job, which completed it without an item, so without a mark, and was killed before its end was written down.
+            if *direct {
+                rename(target, part)?;
+            } else {
+                remove(target)?;
+            }
+        }
         if existing != Existing::Overwrite && !ours && part_len.is_some_and(|len| len > 0) {
             return Err(occupied(
-                &part,
+                part,
                 "belongs to an unfinished job",
                 "Resume that job with its --state, name another file, or give --overwrite",
             ));
@@ -87,26 +187,29 @@ impl PartFile {
             ));
         }
         if !ours {
-            write_note(&note, tag)?;
+            write_note(note, tag)?;
         }
+        // Of a job that was killed after its end was written down.
+        remove(done)?;
         crash::point("feed: create");
         let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&part).at("create", &part)?;
-        let mut opened = PartFile { target: target.to_owned(), part, note, file, len: 0 };
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(part).at("create", part)?;
+        let mut opened = PartFile { names, file, len: 0 };
         let append = existing == Existing::Append && kept.is_some_and(|len| len > 0);
         if append {
             opened.copy_from_target()?;
         }
         opened.sync()?;
-        sync_folder(&opened.target)?;
+        sync_folder(&opened.names.target)?;
         Ok((opened, append))
     }
 
-    /// The part of a job that stopped at `position`; taken back from `PATH` when the process died after renaming it.
-    pub fn resume(target: &Path, tag: &str, position: Position) -> Result<PartFile, SinkError> {
-        let (part, note) = (beside(target, ".part"), beside(target, ".part.job"));
-        let ours = read_note(&note)?.is_some_and(|owner| owner == tag);
-        let at = if ours && length(&part)?.is_some() { &part } else { target };
+    /// The part of a job that stopped at `position`; taken back from where it went when the process died after completing it.
+    pub fn resume(names: PartNames, tag: &str, position: Position) -> Result<PartFile, SinkError> {
+        let PartNames { target, part, note, done, direct } = &names;
+        let ours = names.is_of(tag)?;
+        let gone = if *direct { target } else { done };
+        let at = if ours && length(part)?.is_some() { part } else { gone };
         let not_ours = |found: &str| {
             SinkError::new(
                 ErrorClass::Configuration,
@@ -126,18 +229,21 @@ impl PartFile {
         if tail_hash(&file, position.len).at("read", at)? != position.tail {
             return Err(not_ours("its end differs"));
         }
-        if at == target {
-            if length(&part)?.is_some_and(|len| len > 0) {
+        if at == gone {
+            if length(part)?.is_some_and(|len| len > 0) {
                 return Err(not_ours("another job is writing beside it"));
             }
-            write_note(&note, tag)?;
-            crash::point("feed: rename back");
-            std::fs::rename(target, &part).at("rename", target)?;
+            write_note(note, tag)?;
+            rename(gone, part)?;
         }
-        let opened = PartFile { target: target.to_owned(), part, note, file, len: position.len };
+        if !direct {
+            // What was made of it is not all of it any more.
+            remove(target)?;
+        }
+        let opened = PartFile { names, file, len: position.len };
         opened.cut()?;
         opened.sync()?;
-        sync_folder(&opened.target)?;
+        sync_folder(&opened.names.target)?;
         Ok(opened)
     }
 
@@ -146,7 +252,7 @@ impl PartFile {
         crash::point("feed: write");
         if let Err(error) = self.file.write_all_at(bytes, self.len) {
             self.cut()?;
-            return Err(SinkError::io("write", &self.part, &error));
+            return Err(SinkError::io("write", &self.names.part, &error));
         }
         self.sync()?;
         self.len += bytes.len() as u64;
@@ -155,40 +261,29 @@ impl PartFile {
 
     /// Where the job stands.
     pub fn position(&self) -> Result<Position, SinkError> {
-        Ok(Position { len: self.len, tail: tail_hash(&self.file, self.len).at("read", &self.part)? })
-    }
-
-    /// The feed is complete.
-    pub fn complete(self) -> Result<(), SinkError> {
-        crash::point("feed: rename");
-        std::fs::rename(&self.part, &self.target).at("rename", &self.part)?;
-        sync_folder(&self.target)?;
-        crash::point("feed: remove note");
-        match std::fs::remove_file(&self.note) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SinkError::io("remove", &self.note, &error)),
-            _ => Ok(()),
-        }
+        Ok(Position { len: self.len, tail: tail_hash(&self.file, self.len).at("read", &self.names.part)? })
     }
 
     fn copy_from_target(&mut self) -> Result<(), SinkError> {
-        let source = File::open(&self.target).at("open", &self.target)?;
+        let source = File::open(&self.names.target).at("open", &self.names.target)?;
         let mut buffer = vec![0; 1 << 20];
         let mut last = b'\n';
+        let plain = Compression::of(&self.names.target.to_string_lossy()).0 == Compression::None;
         loop {
             let count = match source.read_at(&mut buffer, self.len) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result.at("read", &self.target)?,
+                result => result.at("read", &self.names.target)?,
             };
             if count == 0 {
                 break;
             }
             crash::point("feed: copy");
-            self.file.write_all_at(&buffer[..count], self.len).at("write", &self.part)?;
+            self.file.write_all_at(&buffer[..count], self.len).at("write", &self.names.part)?;
             self.len += count as u64;
             last = buffer[count - 1];
         }
-        if last != b'\n' {
-            self.file.write_all_at(b"\n", self.len).at("write", &self.part)?;
+        if plain && last != b'\n' {
+            self.file.write_all_at(b"\n", self.len).at("write", &self.names.part)?;
             self.len += 1;
         }
         Ok(())
@@ -196,15 +291,16 @@ impl PartFile {
 
     fn cut(&self) -> Result<(), SinkError> {
         crash::point("feed: truncate");
-        self.file.set_len(self.len).at("truncate", &self.part)
+        self.file.set_len(self.len).at("truncate", &self.names.part)
     }
 
     fn sync(&self) -> Result<(), SinkError> {
         crash::point("feed: sync");
         // After a failed sync nobody knows what the disk holds: not to be tried again in this process.
-        self.file
-            .sync_data()
-            .map_err(|error| SinkError { class: ErrorClass::Permanent, ..SinkError::io("sync", &self.part, &error) })
+        self.file.sync_data().map_err(|error| SinkError {
+            class: ErrorClass::Permanent,
+            ..SinkError::io("sync", &self.names.part, &error)
+        })
     }
 }
 

@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_connector::{ErrorClass, FeedFormat, JobInfo, Read, SinkError, StoredItem, read};
+use weir_connector::{Compression, ErrorClass, FeedFormat, JobInfo, Read, SinkError, StoredItem, read};
 use weir_model::{FieldKind, ItemSchema};
 
 pub(crate) fn read_back(
     path: &Path,
     format: FeedFormat,
+    compression: Compression,
     job: &JobInfo,
     each: &mut dyn FnMut(StoredItem),
 ) -> Result<(), SinkError> {
@@ -28,10 +29,16 @@ pub(crate) fn read_back(
             "Put it back, or name it as the job did with -o",
         )
     })?;
-    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let plain: Box<dyn std::io::Read> = match compression {
+        Compression::None => Box::new(file),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(file).map_err(|error| failed(path, &error))?),
+    };
+    let mut reader = BufReader::with_capacity(1 << 16, plain);
     match format {
         FeedFormat::Csv => csv(path, &mut reader, job, each),
         FeedFormat::JsonLines | FeedFormat::Json => lines(path, &mut reader, job, each),
+        FeedFormat::Xml | FeedFormat::Parquet => Err(foreign(path, 1, "a format that is not read back")),
     }
 }
 

@@ -1,16 +1,27 @@
 //! The feed as a sink. Every batch is one write and one sync; the mark is the committed length and a hash of its end.
+//!
+//! Parts that are full wait beside their place until the state keeps a mark behind them: only then do they become visible, and from then
+//! on nobody touches them again.
 
-use crate::cell::Cell;
+mod parts;
+
 use crate::charset::Charset;
-use crate::export::{ExportOptions, Exporter};
-use crate::file::{PartFile, Position};
+use crate::export::ExportOptions;
+use crate::file::PartNames;
+use crate::mark::Mark;
+use crate::name::Template;
+use crate::parquet::Columns;
+use crate::part::{HOUSEKEEPING, Part, Rows};
+use crate::remote::Remote;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_connector::{
-    BatchPolicy, BoxFuture, ErrorClass, FeedFormat, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind,
-    SinkMark, StoredItem, text,
+    BatchPolicy, BoxFuture, Compression, ErrorClass, FeedFormat, ItemOutcome, JobInfo, Opened, Sink, SinkError,
+    SinkInfo, SinkKind, SinkMark, StoredItem,
 };
 use weir_model::{Item, ItemSchema, Outcome};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What to do with a feed that exists from another job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,51 +29,119 @@ pub enum Existing {
     /// Say so and stop.
     #[default]
     Refuse,
-    /// Keep it and write behind it.
+    /// Keep it and write behind it; with parts, behind the last of them.
     Append,
     /// Replace it, when the new one is complete.
     Overwrite,
 }
 
-/// A feed file.
-#[derive(Debug)]
-pub struct FeedSink {
-    path: PathBuf,
-    format: FeedFormat,
-    options: ExportOptions,
-    existing: Existing,
-    housekeeping: bool,
-    open: Option<OpenFeed>,
+/// When a part is full: with the row that reaches a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartLimits {
+    /// Rows.
+    pub rows: Option<u64>,
+    /// Bytes before compression.
+    pub bytes: Option<u64>,
+    /// From the fetch of the first item in it: a later one begins the next part.
+    pub time: Option<Duration>,
 }
 
-#[derive(Debug)]
-struct OpenFeed {
-    part: PartFile,
-    exporter: Exporter,
-    schemas: Vec<Arc<ItemSchema>>,
-    spider: String,
-    buffer: Vec<u8>,
+impl PartLimits {
+    fn any(self) -> bool {
+        self != PartLimits::default()
+    }
+}
+
+/// A feed.
+pub struct FeedSink {
+    template: Template,
+    place: Place,
+    format: FeedFormat,
+    compression: Compression,
+    options: ExportOptions,
+    existing: Existing,
+    limits: PartLimits,
+    housekeeping: bool,
+    job: Option<Job>,
+    /// What the last part was made of, until the state knows of the job's end.
+    kept: Option<PartNames>,
+}
+
+impl std::fmt::Debug for FeedSink {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("FeedSink").field("name", &self.shown()).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+enum Place {
+    Disk,
+    Elsewhere { remote: Box<dyn Remote>, spool: PathBuf },
+}
+
+struct Job {
+    info: JobInfo,
+    options: ExportOptions,
+    rows: Rows,
+    /// What was told last: after a failure everything goes back to it.
+    told: Mark,
+    failed: bool,
+    number: u64,
+    pending_from: u64,
+    /// Parts below are in the state's mark.
+    committed: u64,
+    part: Option<Part>,
 }
 
 impl FeedSink {
-    /// A feed of the schema's fields in UTF-8; JSON arrays have an item a line.
+    /// A feed file of the schema's fields in UTF-8; JSON arrays and XML have an item a line.
     #[must_use]
     pub fn new(path: impl AsRef<Path>, format: FeedFormat) -> FeedSink {
+        FeedSink::named(Template::verbatim(&path.as_ref().to_string_lossy()), format)
+    }
+
+    /// A feed file, or several, whose names are filled in.
+    #[must_use]
+    pub fn named(template: Template, format: FeedFormat) -> FeedSink {
         let options = ExportOptions { indent: Some(0), charset: Some(Charset::Utf8), ..ExportOptions::default() };
         FeedSink {
-            path: path.as_ref().to_owned(),
+            template,
+            place: Place::Disk,
             format,
+            compression: Compression::None,
             options,
             existing: Existing::Refuse,
+            limits: PartLimits::default(),
             housekeeping: false,
-            open: None,
+            job: None,
+            kept: None,
         }
+    }
+
+    /// The files go elsewhere, each when it is complete; until then they lie in the folder `spool`.
+    #[must_use]
+    pub fn elsewhere(mut self, remote: Box<dyn Remote>, spool: impl Into<PathBuf>) -> FeedSink {
+        self.place = Place::Elsewhere { remote, spool: spool.into() };
+        self
     }
 
     /// How it is written.
     #[must_use]
     pub fn with_options(mut self, options: ExportOptions) -> FeedSink {
         self.options = options;
+        self
+    }
+
+    /// How it is compressed.
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> FeedSink {
+        self.compression = compression;
+        self
+    }
+
+    /// When a new part begins. The name must have the part's number in it.
+    #[must_use]
+    pub fn with_parts(mut self, limits: PartLimits) -> FeedSink {
+        self.limits = limits;
         self
     }
 
@@ -80,54 +159,144 @@ impl FeedSink {
         self
     }
 
-    fn start(&mut self, job: &JobInfo) -> Result<(), SinkError> {
+    fn configuration(&self, what: &str, expected: &str, todo: &str) -> SinkError {
+        SinkError::new(ErrorClass::Configuration, what, self.shown(), expected, todo)
+    }
+
+    fn shown(&self) -> String {
+        match &self.place {
+            Place::Disk => self.template.as_written().to_owned(),
+            Place::Elsewhere { remote, .. } => format!("{}/{}", remote.place(), self.template.as_written()),
+        }
+    }
+
+    /// A job's part on this machine.
+    fn names(&self, info: &JobInfo, number: u64) -> PartNames {
+        match &self.place {
+            Place::Disk => {
+                PartNames::new(Path::new(&self.template.name(info, number)), self.format != FeedFormat::Parquet)
+            }
+            Place::Elsewhere { spool, .. } => {
+                let name = format!("{:016x}-{}-{number}", xxh3_64(self.shown().as_bytes()), info.job.0);
+                PartNames::new(&spool.join(name), false)
+            }
+        }
+    }
+
+    /// True when there is a file of that number already.
+    fn is_there(&mut self, info: &JobInfo, number: u64) -> Result<bool, SinkError> {
+        let names = self.names(info, number);
+        match &mut self.place {
+            Place::Disk => names.is_complete(),
+            Place::Elsewhere { remote, .. } => remote.exists(&self.template.name(info, number)),
+        }
+    }
+
+    /// True when another job has written the file of that number.
+    fn is_taken(&mut self, info: &JobInfo, number: u64) -> Result<bool, SinkError> {
+        let there = self.is_there(info, number)?;
+        Ok(there && !self.names(info, number).is_of(&info.tag())?)
+    }
+
+    fn start(&mut self, info: &JobInfo) -> Result<(), SinkError> {
+        if self.limits.any() && !self.template.has_number() {
+            return Err(self.configuration(
+                "a feed in parts needs a name for each of them",
+                "a name with %(batch_id)05d",
+                "Put the part's number into the name, or leave the limits of parts away",
+            ));
+        }
+        if self.existing == Existing::Append && !self.template.has_number() && !self.can_append() {
+            return Err(self.configuration(
+                "nothing can be appended to such a feed",
+                "JSON Lines or CSV on this machine",
+                "Write -o PATH.jsonl, or a name with %(batch_id)d, or give --overwrite",
+            ));
+        }
         let mut options = self.options.clone();
         if self.format == FeedFormat::Csv && options.fields.is_none() {
             // All fields of all item types, so that the columns do not hang on which item came first.
-            options.fields = Some(self.columns(&job.schemas));
+            options.fields = Some(self.columns(&info.schemas));
         }
-        let (part, exporter) = match &job.resume {
-            Some(mark) => {
-                let (position, rows) = read_mark(mark).ok_or_else(|| self.unreadable_mark())?;
-                let part = PartFile::resume(&self.path, &job.tag(), position)?;
-                options.header &= position.len == 0;
-                let mut exporter = Exporter::new(self.format, options);
-                exporter.resume(rows);
-                (part, exporter)
-            }
-            None => self.begin(&job.tag(), options)?,
+        let columns = match self.format {
+            FeedFormat::Parquet => Some(
+                Columns::new(&info.schemas, &info.spider, self.housekeeping)
+                    .map_err(|what| self.configuration(&what, "one type a column", "Rename one of the fields"))?,
+            ),
+            _ => None,
         };
-        self.open = Some(OpenFeed {
-            part,
-            exporter,
-            schemas: job.schemas.clone(),
-            spider: job.spider.clone(),
-            buffer: Vec::new(),
+        let rows = Rows {
+            schemas: info.schemas.clone(),
+            spider: info.spider.clone(),
+            housekeeping: self.housekeeping,
+            columns,
+        };
+        let told = match &info.resume {
+            Some(mark) => Mark::read(mark).ok_or_else(|| {
+                self.configuration(
+                    "the state's mark of this feed cannot be read",
+                    "the mark of a feed",
+                    "Was the sink's name used for something else? Give --fresh to begin the job anew",
+                )
+            })?,
+            None => {
+                let number = self.first_number(info)?;
+                Mark { number, pending_from: number, open: None }
+            }
+        };
+        let fresh = info.resume.is_none();
+        self.job = Some(Job {
+            info: JobInfo { resume: None, ..info.clone() },
+            options,
+            rows,
+            failed: false,
+            number: told.number,
+            pending_from: told.pending_from,
+            committed: told.number,
+            part: None,
+            told,
         });
-        Ok(())
+        if fresh {
+            self.begin_part()?;
+            let open = self.opened()?.part.as_ref().map(Part::open).transpose()?;
+            self.opened()?.told.open = open;
+            self.discard_later()
+        } else {
+            self.take_up()
+        }
     }
 
-    fn begin(&self, tag: &str, mut options: ExportOptions) -> Result<(PartFile, Exporter), SinkError> {
-        if self.format == FeedFormat::Json && self.existing == Existing::Append {
+    fn can_append(&self) -> bool {
+        self.format.can_append() && matches!(self.place, Place::Disk)
+    }
+
+    /// The number of a new job's first part. Elsewhere it is also asked whether the place can be used.
+    fn first_number(&mut self, info: &JobInfo) -> Result<u64, SinkError> {
+        let mut number = 1;
+        while self.existing == Existing::Append && self.template.has_number() && self.is_taken(info, number)? {
+            number += 1;
+        }
+        if matches!(self.place, Place::Elsewhere { .. })
+            && self.is_taken(info, number)?
+            && self.existing == Existing::Refuse
+        {
+            let place = self.names_elsewhere(info, number);
             return Err(SinkError::new(
                 ErrorClass::Configuration,
-                "a JSON array cannot be appended to",
-                self.path.display().to_string(),
-                "a format with an item a line",
-                "Write -o PATH.jsonl, or give --overwrite",
+                "the feed exists already, from another job",
+                place,
+                "no such file, or --overwrite",
+                "Name another file with -o, or give --overwrite",
             ));
         }
-        let (mut part, appending) = PartFile::begin(&self.path, tag, self.existing)?;
-        if appending {
-            options.header = false;
+        Ok(number)
+    }
+
+    fn names_elsewhere(&self, info: &JobInfo, number: u64) -> String {
+        match &self.place {
+            Place::Disk => self.template.name(info, number),
+            Place::Elsewhere { remote, .. } => format!("{}/{}", remote.place(), self.template.name(info, number)),
         }
-        let mut exporter = Exporter::new(self.format, options);
-        let mut preamble = Vec::new();
-        exporter.begin(&mut preamble);
-        if !preamble.is_empty() {
-            part.append(&preamble)?;
-        }
-        Ok((part, exporter))
     }
 
     fn columns(&self, schemas: &[Arc<ItemSchema>]) -> Vec<(String, String)> {
@@ -142,116 +311,54 @@ impl FeedSink {
         columns
     }
 
-    fn unreadable_mark(&self) -> SinkError {
-        SinkError::new(
-            ErrorClass::Configuration,
-            "the state's mark of this feed cannot be read",
-            self.path.display().to_string(),
-            "the mark of a feed",
-            "Was the sink's name used for something else? Give --fresh to begin the job anew",
-        )
-    }
-
-    fn not_open(&self) -> SinkError {
-        let place = self.path.display().to_string();
-        SinkError::new(
-            ErrorClass::Permanent,
-            "the feed is not open",
-            place,
-            "open before write",
-            "This is a mistake in weir: please report it",
-        )
+    fn opened(&mut self) -> Result<&mut Job, SinkError> {
+        let shown = self.shown();
+        self.job.as_mut().ok_or_else(|| {
+            SinkError::new(
+                ErrorClass::Permanent,
+                "the feed is not open",
+                shown,
+                "open before write",
+                "This is a mistake in weir: please report it",
+            )
+        })
     }
 
     fn write_now(&mut self, items: &[Arc<Item>], outcomes: &mut Vec<ItemOutcome>) -> Result<SinkMark, SinkError> {
         outcomes.clear();
-        let housekeeping = self.housekeeping;
-        if self.open.is_none() {
-            return Err(self.not_open());
-        }
-        let Some(open) = &mut self.open else { unreachable!("seen above") };
-        open.buffer.clear();
-        let rows_before = open.exporter.rows();
-        for item in items {
-            outcomes.push(match open.export(item, housekeeping) {
-                Ok(()) => ItemOutcome::Stored,
-                Err(reason) => ItemOutcome::Refused { reason },
-            });
-        }
-        if !open.buffer.is_empty()
-            && let Err(error) = open.part.append(&open.buffer)
-        {
-            open.exporter.resume(rows_before);
+        let result = self.write_all(items, outcomes);
+        if result.is_err() {
             outcomes.clear();
-            return Err(error);
-        }
-        Ok(mark(open.part.position()?, open.exporter.rows()))
-    }
-
-    fn finish_now(&mut self, outcome: Outcome) -> Result<(), SinkError> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
-        if matches!(outcome, Outcome::Shutdown | Outcome::Failed) {
-            return Ok(()); // to be resumed: the part stays
-        }
-        open.buffer.clear();
-        open.exporter.finish(&mut open.buffer);
-        if !open.buffer.is_empty() {
-            let end = std::mem::take(&mut open.buffer);
-            if let Err(error) = open.part.append(&end) {
-                self.open = Some(open);
-                return Err(error);
+            if let Some(job) = &mut self.job {
+                (job.part, job.failed) = (None, true);
             }
         }
-        open.part.complete()
+        result
     }
-}
 
-const HOUSEKEEPING: [&str; 6] = ["_id", "_job", "_spider", "_version", "_hash", "_fetched_at"];
-
-impl OpenFeed {
-    fn export(&mut self, item: &Item, housekeeping: bool) -> Result<(), String> {
-        let schema = self
-            .schemas
-            .get(usize::from(item.schema))
-            .ok_or_else(|| format!("the item is of type {}, which the job does not have", item.schema))?;
-        if item.values.len() != schema.fields.len() {
-            return Err(format!(
-                "the item has {} values, {:?} has {} fields",
-                item.values.len(),
-                schema.name,
-                schema.fields.len()
-            ));
+    fn write_all(&mut self, items: &[Arc<Item>], outcomes: &mut Vec<ItemOutcome>) -> Result<SinkMark, SinkError> {
+        if self.opened()?.failed {
+            self.take_up()?;
         }
-        let mut cells: Vec<(&str, Cell<'_>)> = Vec::with_capacity(schema.fields.len() + 6);
-        cells.extend(
-            schema.fields.iter().zip(&item.values).map(|(field, value)| (field.name.as_str(), Cell::Value(value))),
-        );
-        if !housekeeping {
-            return self.exporter.export(&cells, &mut self.buffer);
+        for item in items {
+            outcomes.push(self.row(item)?);
         }
-        let (id, hash, fetched) =
-            (item.id.to_hex(), format!("{:016x}", item.hash), text::version_as_time(item.version));
-        let values = [
-            Cell::Text(&id),
-            Cell::Number(item.job.0),
-            Cell::Text(&self.spider),
-            Cell::Number(item.version),
-            Cell::Text(&hash),
-            Cell::Text(&fetched),
-        ];
-        cells.extend(HOUSEKEEPING.into_iter().zip(values));
-        self.exporter.export(&cells, &mut self.buffer)
+        let job = self.opened()?;
+        let open = match &mut job.part {
+            Some(part) => {
+                part.flush()?;
+                Some(part.open()?)
+            }
+            None => None,
+        };
+        job.told = Mark { number: job.number, pending_from: job.pending_from, open };
+        Ok(job.told.write())
     }
 }
 
 impl Sink for FeedSink {
     fn describe(&self) -> SinkInfo {
-        SinkInfo {
-            name: "feed",
-            url: self.path.display().to_string(),
-            kind: SinkKind::Appending,
-            batch: BatchPolicy::default(),
-        }
+        SinkInfo { name: "feed", url: self.shown(), kind: SinkKind::Appending, batch: BatchPolicy::default() }
     }
 
     fn open(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
@@ -274,21 +381,21 @@ impl Sink for FeedSink {
         job: &'a JobInfo,
         each: &'a mut (dyn FnMut(StoredItem) + Send),
     ) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(async move { crate::readback::read_back(&self.path, self.format, job, each) })
+        Box::pin(async move { self.read_now(job, each) })
+    }
+
+    fn committed<'a>(&'a mut self, mark: &'a SinkMark) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move { self.committed_now(mark) })
     }
 
     fn finish<'a>(&'a mut self, outcome: Outcome, _complete: bool) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move { self.finish_now(outcome) })
     }
-}
 
-/// `feed 1 LENGTH ROWS TAIL`.
-fn mark(position: Position, rows: u64) -> SinkMark {
-    SinkMark(format!("feed 1 {} {rows} {:016x}", position.len, position.tail).into_bytes())
-}
-
-fn read_mark(mark: &SinkMark) -> Option<(Position, u64)> {
-    let text = std::str::from_utf8(&mark.0).ok()?;
-    let ["feed", "1", len, rows, tail] = text.split(' ').collect::<Vec<_>>()[..] else { return None };
-    Some((Position { len: len.parse().ok()?, tail: u64::from_str_radix(tail, 16).ok()? }, rows.parse().ok()?))
+    fn ended(&mut self) {
+        if let Some(names) = self.kept.take() {
+            // What stays is taken away by the next job that writes there.
+            let _ = names.forget();
+        }
+    }
 }

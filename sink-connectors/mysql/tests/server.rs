@@ -337,3 +337,28 @@ fn an_item_beyond_the_servers_packet_is_refused_alone() {
     assert_eq!(write(&mut sink, &[large]).0, [ItemOutcome::Stored], "20 MB go through when the server takes them");
     assert_eq!(database.query("SELECT CHAR_LENGTH(url) FROM listing WHERE rooms = 3"), ["10485760"]);
 }
+
+#[test]
+fn two_urls_with_the_same_first_hundreds_of_characters_are_two_rows() {
+    let database = Database::fresh("");
+    let mut sink = database.open();
+    let beginning = format!("http://site/{}", "long/".repeat(80));
+    let urls = [format!("{beginning}one"), format!("{beginning}two")];
+    let items = [with_value(1, 0, Value::Str((&*urls[0]).into())), with_value(2, 0, Value::Str((&*urls[1]).into()))];
+    assert_eq!(write(&mut sink, &items).0, [ItemOutcome::Stored, ItemOutcome::Stored]);
+    assert_eq!(database.query("SELECT url FROM listing ORDER BY _id"), urls);
+}
+
+#[test]
+fn a_place_beyond_the_poles_is_refused_alone() {
+    let database = Database::fresh("");
+    let mut sink = database.open();
+    let nowhere = with_value(1, 5, Value::Geo { lat: 91.0, lon: 0.0 });
+    let (outcomes, _) = write(&mut sink, &[nowhere, item(2, 1, 2.0)]);
+    let ItemOutcome::Refused { reason } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(reason.contains("location") && reason.contains("91"), "{reason}");
+    assert_eq!(
+        (&outcomes[1], database.query("SELECT COUNT(*) FROM listing")),
+        (&ItemOutcome::Stored, vec!["1".into()])
+    );
+}

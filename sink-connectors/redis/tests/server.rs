@@ -328,3 +328,22 @@ fn wrong_settings_are_named() {
     let port = refused(&format!("redis://127.0.0.1:{free}/0"));
     assert!(port.class == ErrorClass::Transient && port.todo.contains("port"), "{port}");
 }
+
+#[test]
+fn an_account_that_may_only_read_is_refused_before_the_crawl() {
+    let server = Service::builder(Kind::Redis).start().unwrap();
+    let keys = Keys::on(server.url(), "");
+    keys.ask::<String>("ACL SETUSER reader on >x allkeys +@read +@connection");
+    let url = format!("redis://reader:x@127.0.0.1:{}/0", server.port());
+    let error = RedisSink::from_url(&url).unwrap().open(&job(None)).unwrap_err();
+    assert!(error.class == ErrorClass::Configuration && error.todo.contains("ACL SETUSER"), "{error}");
+}
+
+#[test]
+fn an_item_of_20_mb_is_stored_beside_the_others() {
+    let keys = Keys::fresh("");
+    let mut sink = keys.open();
+    let large = with_value(2, 1, 0, Value::Str("é".repeat(10 << 20).into()));
+    assert_eq!(write(&mut sink, &[large, item(3, 1, 3.0)]).0, [ItemOutcome::Stored, ItemOutcome::Stored]);
+    assert_eq!(keys.ask::<i64>(&format!("HSTRLEN {SECOND} url")), 20 << 20);
+}

@@ -183,7 +183,7 @@ fn mistakes_on_the_command_line_name_what_is_right() -> anyhow::Result<()> {
         (&["-a", "bsae=x"], &["bsae", "did you mean `base`"]),
         (&["-a", "base=ftp://x.example"], &["good.toml:2:", "http"]),
         (&["-o", "items"], &["-o items", "items:jsonlines"]),
-        (&["-o", "items.xml"], &["\"xml\"", "jsonlines, json or csv"]),
+        (&["-o", "items.yaml"], &["\"yaml\"", "jsonlines, json, csv, xml or parquet"]),
         (&["-o", ""], &["no sink", "-o items.jsonl"]),
         (&["-o", "items.db"], &["sqlite:items.db"]),
         (&["-o", "sqlite:"], &["sqlite:PATH"]),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The rows of the feature list that this version promises.
-const PROMISED: &str = "6-14, 18, 20, 22, 23, 25, 26, 28-30, 32-39, 41-44, 46-51, 53-56, 61-65, 67-72, 75, 79-82, 107-110, 113, \
-                        120, 171-173, 182, 185, 186, 190-193, 195, 196";
+const PROMISED: &str = "6-14, 18, 20, 22, 23, 25, 26, 28-30, 32-39, 41-44, 46-51, 53-75, 79-82, 85-110, 113, 120, 171-173, 182, \
+                        185, 186, 190-193, 195, 196";
 
 /// `6-8, 10` as numbers.
 fn numbers(list: &str) -> Vec<u32> {
@@ -30,11 +30,22 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
+    let is_row = |line: &str| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit());
+    table(&is_row, &|first| numbers(first))
+}
+
+/// The faults of the book's code that have an answer.
+fn faults() -> Vec<Row> {
+    let is_fault = |line: &str| line.starts_with("| fault ") && !line.starts_with("| fault |");
+    table(&is_fault, &|first| numbers(first.trim_start_matches("fault ")))
+}
+
+/// The rows of a table; what its first column means is told by the caller.
+fn table(is_row: &dyn Fn(&str) -> bool, numbers: &dyn Fn(&str) -> Vec<u32>) -> Vec<Row> {
     let path = weir_e2e::root().join("docs/coming-from-scrapy.md");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let lines =
-        text.lines().filter(|line| line.starts_with("| ") && line[2..].starts_with(|c: char| c.is_ascii_digit()));
-    lines
+    text.lines()
+        .filter(|line| is_row(line))
         .map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
             assert_eq!(cells.len(), 4, "row, Scrapy, here, shown by: {line}");
@@ -68,7 +79,8 @@ fn every_promised_row_of_the_feature_list_is_answered_once() {
 
 #[test]
 fn every_row_says_what_to_use_and_names_tests_that_exist() {
-    for Row { numbers: rows, here, tests } in rows() {
+    assert_eq!(faults().len(), 8, "the faults of the book's code but that of its command pool");
+    for Row { numbers: rows, here, tests } in rows().into_iter().chain(faults()) {
         assert!(!here.is_empty(), "rows {rows:?} say what to use");
         assert!(!tests.is_empty(), "rows {rows:?} name a test");
         for (file, name) in tests {

@@ -61,12 +61,18 @@ impl Servers {
         let mut command = stand.command(weir());
         command.arg("crawl").arg(example("properties.toml"));
         command.args(["-q", "--json", "-a", &format!("base={}", stand.base()), "-o", feed]);
+        command.args(["--state", "state"]);
+        self.sinks(&mut command);
+        command
+    }
+
+    /// The three servers as `-o`.
+    fn sinks(&self, command: &mut Command) {
         let (user, password) = account(&self.mysql);
         command.env("WEIR_MYSQL_PASSWORD", password);
         command.args(["-o", &format!("mysql://{user}@127.0.0.1:{}/portal/property", self.mysql.port())]);
         command.args(["-o", &format!("redis://127.0.0.1:{}/0", self.redis.port())]);
-        command.args(["-o", &format!("elasticsearch://127.0.0.1:{}/portal", self.elastic.port()), "--state", "state"]);
-        command
+        command.args(["-o", &format!("elasticsearch://127.0.0.1:{}/portal", self.elastic.port())]);
     }
 
     /// Ids of the items in Redis, as keys.
@@ -159,5 +165,11 @@ fn servers_killed_in_the_middle_lose_nothing_and_double_nothing() -> anyhow::Res
     compare(&elastic::documents(servers.elastic.port(), "portal")?, &meant)?;
     let hashes = servers.hashes()?.len();
     ensure!(hashes == meant.len(), "{hashes} hashes in Redis, meant were {}", meant.len());
+    // The product's own proof, by reading back.
+    let mut audit = stand.command(weir());
+    audit.args(["audit", "--json", "--state", "state", "-o", "items.jsonl"]);
+    servers.sinks(&mut audit);
+    let held: Value = serde_json::from_slice(&run(&mut audit, 0)?.stdout)?;
+    ensure!(held["holds"] == true && held["sinks"].as_array().is_some_and(|sinks| sinks.len() == 4), "{held:#}");
     Ok(())
 }

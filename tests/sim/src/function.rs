@@ -134,6 +134,7 @@ impl Sim {
     /// A request reaches its site, unless its function died before it was written.
     pub(crate) fn arrive(&mut self, request: UnderWay) -> Result<(), Violation> {
         let UnderWay { function: at, release, started_at } = request;
+        self.check_arrival(&release.request.url)?;
         if self.functions[at].dead {
             // Half of the requests of a killed function were written before.
             if self.dice.percent(50) {

@@ -1,8 +1,8 @@
 //! What is checked of the engine after every turn, and of everything at the end.
 
 use crate::sim::{JOB, Sim};
-use crate::sinks::{Row, Rows};
-use crate::web::{Expected, item_id};
+use crate::sinks::{Row, Rows, SimSink};
+use crate::web::{Expected, SECOND, item_id};
 use crate::{Invariant, Violation};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_driver::{Engine, JobFigures};
@@ -13,6 +13,11 @@ use xxhash_rust::xxh3::xxh3_64;
 const ITEM_BYTES: usize = 512;
 /// Items of a page, at most.
 const PAGE_ITEMS: usize = 5;
+
+/// A full outbox is felt within this: messages that are under way, and slots.
+pub(crate) const FULL_BLUR_US: u64 = 120 * SECOND;
+/// Journal that may be written while nothing goes on: ends of leases, answers of robots.txt that have grown old.
+const IDLE_JOURNAL_BYTES: usize = 8 << 10;
 
 fn broken<T>(invariant: Invariant, what: String) -> Result<T, Violation> {
     Err(Violation { invariant, what })
@@ -40,7 +45,41 @@ impl Sim {
                 format!("{} bytes in the outbox, {outbox_max} allowed", engine.outbox_bytes()),
             );
         }
+        let outbox_bytes = engine.outbox_bytes();
+        self.check_held(outbox_bytes, outbox_max)
+    }
+
+    /// What waits is bounded at the sinks, too, and while the outbox is full nothing grows.
+    fn check_held(&mut self, outbox_bytes: usize, outbox_max: usize) -> Result<(), Violation> {
+        let waiting = self.sinks.iter().map(SimSink::waiting);
+        let (items, bytes) = waiting.fold((0, 0), |most, one| (most.0.max(one.0), most.1.max(one.1)));
+        if bytes > outbox_max {
+            return broken(Invariant::Limits, format!("{bytes} bytes wait at a sink, {outbox_max} allowed"));
+        }
+        let now = self.now;
+        self.full_since = (outbox_bytes > self.plan.outbox_bytes_max).then(|| self.full_since.unwrap_or(now));
+        let held = &mut self.held;
+        held.waiting_most = held.waiting_most.max(items);
+        held.outbox_bytes_most = held.outbox_bytes_most.max(outbox_bytes);
+        if let Some(since) = self.full_since {
+            held.full_us = held.full_us.max(now.0 - since.0);
+        }
+        if held.journal_bytes > IDLE_JOURNAL_BYTES {
+            let what = format!("{} bytes of journal were written while the outbox was full", held.journal_bytes);
+            return broken(Invariant::Limits, what);
+        }
         Ok(())
+    }
+
+    /// A request reaches its site although the outbox has been full for long.
+    pub(crate) fn check_arrival(&self, url: &str) -> Result<(), Violation> {
+        match self.full_since {
+            Some(since) if self.now > since.after_us(FULL_BLUR_US) => {
+                let gap = self.now.since(since);
+                broken(Invariant::Limits, format!("{url} is asked for when the outbox has been full for {gap:?}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// After every batch: nothing is in the feed twice.

@@ -84,17 +84,23 @@ pub enum Sabotage {
     UncutFeed,
     /// A second copy of a message is fetched, too.
     UnclaimedCopy,
+    /// A full outbox holds up nobody.
+    NoBackpressure,
+    /// A sink that has failed often is said to have taken its items.
+    GivesUp,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 6] = [
+    pub const ALL: [Sabotage; 8] = [
         Sabotage::SettledAtOnce,
         Sabotage::PretendedSync,
         Sabotage::ForgottenHits,
         Sabotage::LostIsDone,
         Sabotage::UncutFeed,
         Sabotage::UnclaimedCopy,
+        Sabotage::NoBackpressure,
+        Sabotage::GivesUp,
     ];
 }
 
@@ -107,11 +113,38 @@ pub struct Violation {
     pub what: String,
 }
 
+/// What a story is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scenario {
+    /// Whatever the seed brings.
+    #[default]
+    Anything,
+    /// Some hundred pages, a small outbox, and one of the sinks takes nothing for an hour.
+    SinkAway,
+}
+
+/// What was seen while the outbox was full: of a sink that is away for long, nearly nothing may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The longest time for which it was full in one life, microseconds.
+    pub full_us: u64,
+    /// The most bytes in the outbox at any time.
+    pub outbox_bytes_most: usize,
+    /// The most items that waited at one sink at any time.
+    pub waiting_most: usize,
+    /// Bytes of journal that were written when it had been full for a while.
+    pub journal_bytes: usize,
+}
+
 /// What a seed came to.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// The seed.
     pub seed: u64,
+    /// What it was about.
+    pub scenario: Scenario,
+    /// What was seen while the outbox was full.
+    pub held: Held,
     /// Hash over every event.
     pub trace: u64,
     /// Events.
@@ -143,8 +176,10 @@ impl fmt::Display for Told {
             ),
             Some(Violation { invariant, what }) => write!(
                 f,
-                "seed {}: invariant `{invariant}` is broken: {what}\nreplay: cargo run --release -p weir-sim -- --seed {} --trace",
-                self.seed, self.seed
+                "seed {}: invariant `{invariant}` is broken: {what}\nreplay: cargo run --release -p weir-sim -- --seed {}{} --trace",
+                self.seed,
+                self.seed,
+                if self.scenario == Scenario::SinkAway { " --sink-away" } else { "" }
             ),
         }
     }
@@ -153,5 +188,11 @@ impl fmt::Display for Told {
 /// Plays a seed. `trace` gives every event to a function as it happens.
 #[must_use]
 pub fn run(seed: u64, sabotage: Option<Sabotage>, trace: Option<fn(&str)>) -> Told {
-    sim::run(seed, sabotage, trace)
+    sim::run(seed, Scenario::Anything, sabotage, trace)
+}
+
+/// Plays a seed of a scenario.
+#[must_use]
+pub fn run_scenario(seed: u64, scenario: Scenario, sabotage: Option<Sabotage>, trace: Option<fn(&str)>) -> Told {
+    sim::run(seed, scenario, sabotage, trace)
 }

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use weir_sim::Told;
+use weir_sim::{Scenario, Told};
 
 /// Plays seeds of the simulation and says which break an invariant.
 #[derive(Debug, Parser)]
@@ -19,6 +19,9 @@ struct Args {
     /// Tell every event.
     #[arg(long)]
     trace: bool,
+    /// Some hundred pages, and a sink takes nothing for an hour.
+    #[arg(long)]
+    sink_away: bool,
     /// Stop at the first failure.
     #[arg(long)]
     first: bool,
@@ -32,10 +35,11 @@ fn main() -> ExitCode {
         Some(seed) => seed..seed + 1,
         None => args.from..args.from + args.seeds,
     };
+    let scenario = if args.sink_away { Scenario::SinkAway } else { Scenario::Anything };
     let tell: Option<fn(&str)> = args.trace.then_some(|line| println!("{line}"));
     let (mut failed, mut events, mut simulated_us, mut lives, mut delivered) = (0u64, 0, 0, 0u64, 0);
     for seed in seeds.clone() {
-        let mut told: Told = weir_sim::run(seed, None, tell);
+        let mut told: Told = weir_sim::run_scenario(seed, scenario, None, tell);
         events += told.events;
         simulated_us += told.simulated_us;
         lives += u64::from(told.lives);

@@ -1,8 +1,8 @@
 //! What a seed decides before the first event: bounds of the engine, how bad the world is, when the process dies.
 
-use crate::Sabotage;
 use crate::dice::Dice;
 use crate::web::SECOND;
+use crate::{Sabotage, Scenario};
 
 /// When the process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,15 @@ pub(crate) struct Weather {
     pub sink_refuses: u64,
 }
 
+/// A sink takes nothing for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outage {
+    pub sink: usize,
+    /// From the story's beginning.
+    pub from_us: u64,
+    pub to_us: u64,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub concurrency: usize,
@@ -74,10 +83,11 @@ pub(crate) struct Plan {
     pub deaths: Vec<Death>,
     /// Graceful stops: at this event of a life.
     pub stops: Vec<u64>,
+    pub outage: Option<Outage>,
 }
 
 impl Plan {
-    pub fn new(seed: u64, sabotage: Option<Sabotage>) -> Plan {
+    pub fn new(seed: u64, scenario: Scenario, sabotage: Option<Sabotage>) -> Plan {
         let dice = &mut Dice::of(seed, "plan");
         let calm = dice.percent(20);
         let margin_us = dice.pick(&[0, 0, 50_000]);
@@ -110,6 +120,7 @@ impl Plan {
             weather: Weather::default(),
             deaths: Vec::new(),
             stops: Vec::new(),
+            outage: None,
         };
         if !calm {
             let mut sometimes = |max: u64| if dice.percent(50) { dice.within(1..=max) } else { 0 };
@@ -126,6 +137,13 @@ impl Plan {
             };
             plan.deaths = (0..dice.within(0..=7)).map(|_| death(dice)).collect();
             plan.stops = (0..dice.pick(&[0, 0, 0, 1, 2])).map(|_| dice.within(10..=400)).collect();
+        }
+        if scenario == Scenario::SinkAway {
+            // Dice of its own: what a seed means otherwise stays.
+            let dice = &mut Dice::of(seed, "outage");
+            let from_us = dice.within(SECOND..=60 * SECOND);
+            plan.outage = Some(Outage { sink: dice.below(2), from_us, to_us: from_us + 3_600 * SECOND });
+            plan.outbox_bytes_max = dice.pick(&[1_000, 2_000, 4_000]);
         }
         plan.spoil(sabotage);
         plan

@@ -1,6 +1,7 @@
 //! The process: engine, store, journal thread, sink threads and the driver's loop, as `weir_driver::crawl` has them, without
 //! threads; how it starts, how it ends, and how it dies.
 
+use crate::judge::FULL_BLUR_US;
 use crate::plan::Moment;
 use crate::sim::{Event, JOB, Sim};
 use crate::web::{Laws, REDIRECTS_MAX, domain_of};
@@ -184,7 +185,10 @@ impl Sim {
             message_releases_max: plan.message_releases_max,
             group_us: plan.group_us,
             group_events_max: plan.group_events_max,
-            outbox_bytes_max: plan.outbox_bytes_max,
+            outbox_bytes_max: match self.sabotage {
+                Some(Sabotage::NoBackpressure) => usize::MAX,
+                _ => plan.outbox_bytes_max,
+            },
             start_low_water: plan.start_low_water,
             start_batch: plan.start_batch,
             step_events_max: plan.step_events_max,
@@ -248,6 +252,7 @@ impl Sim {
     pub(crate) fn die(&mut self, power: bool) {
         self.note(|| if power { "POWER CUT".to_owned() } else { "KILLED".to_owned() });
         self.process = None;
+        self.full_since = None;
         if power {
             let seed = self.dice.next();
             self.disk.restart(seed);
@@ -257,6 +262,7 @@ impl Sim {
         self.oracle.died();
         for at in 0..self.sinks.len() {
             let count = self.dice.below(self.sinks[at].batch_len() + 1);
+            let count = if self.is_away(at) { 0 } else { count };
             self.sinks[at].die(count);
         }
         // Not by the dice: what seeds meant before stays what they mean.
@@ -401,7 +407,11 @@ impl Sim {
                 }
                 Action::Write(items) => self.write(&items),
                 Action::Letters(letters) => self.letters.append(&letters),
-                Action::Geocode(_) | Action::HandOn(_) => unreachable!("stories have no geocoder and one stage"),
+                // The simulated feeds have no parts that would wait for it.
+                Action::Committed(_) => {}
+                Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_) => {
+                    unreachable!("stories have no geocoder, no computations and one stage")
+                }
                 Action::Settle(receipts) => {
                     for receipt in receipts {
                         self.settle(receipt);
@@ -442,6 +452,9 @@ impl Sim {
             Some(Order::Append { group, parts, written }) if !*written => {
                 *written = true;
                 let group = *group;
+                if self.full_since.is_some_and(|since| self.now > since.after_us(FULL_BLUR_US)) {
+                    self.held.journal_bytes += parts.iter().map(|part| part.bytes.len()).sum::<usize>();
+                }
                 if !parts.is_empty() {
                     let parts: Vec<LanePart<'_>> = parts
                         .iter()
@@ -553,6 +566,9 @@ impl Sim {
 
     pub(crate) fn sink_done(&mut self, at: usize) -> Result<(), Stopped> {
         let life = self.lives;
+        if self.is_away(at) {
+            return self.sink_is_away(at);
+        }
         if self.sinks[at].failures < 5 && self.dice.percent(self.plan.weather.sink_fails) {
             let count = self.dice.below(self.sinks[at].batch_len() + 1);
             self.sinks[at].fail(count);
@@ -575,6 +591,28 @@ impl Sim {
         });
         self.feed(Input::Written { job: JOB, sink, outcomes, reasons: Vec::new(), mark });
         self.begin_batch(at);
+        Ok(())
+    }
+
+    /// A batch meets a server that is away: tried again with growing pauses, as the driver's sink threads do.
+    fn sink_is_away(&mut self, at: usize) -> Result<(), Stopped> {
+        let life = self.lives;
+        let failures = self.sinks[at].failures;
+        if self.sabotage == Some(Sabotage::GivesUp) && failures > 10 {
+            let outcomes = self.sinks[at].pretend();
+            let sink = self.sinks[at].id;
+            self.feed(Input::Written { job: JOB, sink, outcomes, reasons: Vec::new(), mark: None });
+            self.begin_batch(at);
+            return Ok(());
+        }
+        // The batch that it went away in may be there in part.
+        let count = if failures == 0 { self.dice.below(self.sinks[at].batch_len() + 1) } else { 0 };
+        self.sinks[at].fail(count);
+        if failures == 0 {
+            self.note(|| format!("sink {at} is away behind {count} items"));
+        }
+        let pause = (100_000 << failures.min(20)).min(30 * crate::web::SECOND);
+        self.after(pause, Event::Sink { life, sink: at });
         Ok(())
     }
 

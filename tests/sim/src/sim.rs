@@ -10,7 +10,7 @@ use crate::process::{Process, Stopped};
 use crate::queue::ReportQueue;
 use crate::sinks::{Rows, SimSink};
 use crate::web::{SECOND, Web, item_id};
-use crate::{Invariant, Sabotage, Told, Violation};
+use crate::{Held, Invariant, Sabotage, Scenario, Told, Violation};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,8 +25,11 @@ pub(crate) const JOB: JobId = JobId(1);
 const DAWN: Tick = Tick(1_700_000_000_000_000);
 /// A crawl of forty pages takes minutes; whatever takes this long will never end.
 const SIMULATED_MAX_US: u64 = 24 * 3_600 * SECOND;
-/// A story of forty pages has some thousand events.
+/// A story of forty pages has some thousand events, one with an hour of waiting some ten thousand turns of the loop.
 const EVENTS_MAX: u64 = 200_000;
+/// Pages of a story, and of one in which the outbox is to run full.
+const PAGES: std::ops::RangeInclusive<u64> = 5..=40;
+const PAGES_OF_LONG_STORIES: std::ops::RangeInclusive<u64> = 100..=300;
 /// Events kept for the teller.
 const LAST: usize = 60;
 
@@ -102,6 +105,9 @@ pub(crate) struct Sim {
     pub over: bool,
     pub threaded: bool,
     pub delivered: u64,
+    /// Since when the outbox is full, in this life.
+    pub full_since: Option<Tick>,
+    pub held: Held,
     heap: BinaryHeap<Reverse<Due>>,
     pushed: u64,
     events: u64,
@@ -110,8 +116,8 @@ pub(crate) struct Sim {
     last: VecDeque<String>,
 }
 
-pub(crate) fn run(seed: u64, sabotage: Option<Sabotage>, tell: Option<fn(&str)>) -> Told {
-    let mut sim = Sim::new(seed, sabotage, tell);
+pub(crate) fn run(seed: u64, scenario: Scenario, sabotage: Option<Sabotage>, tell: Option<fn(&str)>) -> Told {
+    let mut sim = Sim::new(seed, scenario, sabotage, tell);
     let played = catch_unwind(AssertUnwindSafe(|| sim.play()));
     let violation = match played {
         Ok(Ok(())) => None,
@@ -124,6 +130,8 @@ pub(crate) fn run(seed: u64, sabotage: Option<Sabotage>, tell: Option<fn(&str)>)
     };
     Told {
         seed,
+        scenario,
+        held: sim.held,
         trace: sim.trace,
         events: sim.events,
         simulated_us: sim.now.0 - DAWN.0,
@@ -136,9 +144,9 @@ pub(crate) fn run(seed: u64, sabotage: Option<Sabotage>, tell: Option<fn(&str)>)
 }
 
 impl Sim {
-    fn new(seed: u64, sabotage: Option<Sabotage>, tell: Option<fn(&str)>) -> Sim {
-        let plan = Plan::new(seed, sabotage);
-        let web = Web::new(seed);
+    fn new(seed: u64, scenario: Scenario, sabotage: Option<Sabotage>, tell: Option<fn(&str)>) -> Sim {
+        let plan = Plan::new(seed, scenario, sabotage);
+        let web = Web::new(seed, if scenario == Scenario::SinkAway { PAGES_OF_LONG_STORIES } else { PAGES });
         let mut dice = Dice::of(seed, "fate");
         let mut refused = || (1..=30).filter(|_| dice.percent(plan.weather.sink_refuses)).map(item_id).collect();
         let sinks = vec![
@@ -172,6 +180,8 @@ impl Sim {
             over: false,
             threaded: false,
             delivered: 0,
+            full_since: None,
+            held: Held::default(),
             heap: BinaryHeap::new(),
             pushed: 0,
             events: 0,
@@ -264,6 +274,12 @@ impl Sim {
             Event::Receive(message) => self.receive(message),
         }
         Ok(())
+    }
+
+    /// Whether a sink takes nothing now.
+    pub fn is_away(&self, sink: usize) -> bool {
+        let time = self.now.0 - DAWN.0;
+        self.plan.outage.is_some_and(|outage| outage.sink == sink && (outage.from_us..outage.to_us).contains(&time))
     }
 
     /// The queue hands a message to the process, and again when its receipt is not settled in time.

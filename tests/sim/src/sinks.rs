@@ -89,6 +89,17 @@ impl SimSink {
         (outcomes, Some(mark))
     }
 
+    /// Says that the batch is written, which it is not.
+    pub fn pretend(&mut self) -> Vec<(OutboxId, SinkVerdict)> {
+        self.batch.drain(..).map(|(id, _)| (id, SinkVerdict::Stored)).collect()
+    }
+
+    /// Items that it was given and has not settled, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        let items = || self.batch.iter().chain(&self.waiting);
+        (items().count(), items().map(|(_, item)| item.bytes()).sum())
+    }
+
     fn apply(&mut self, count: usize) -> Vec<(OutboxId, SinkVerdict)> {
         let mut outcomes = Vec::with_capacity(count);
         for (id, item) in &self.batch[..count] {

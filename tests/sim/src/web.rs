@@ -6,6 +6,7 @@
 
 use crate::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use weir_frontier::{LawBook, Limits};
 use weir_model::{Item, ItemId, JobId, Value};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -93,7 +94,7 @@ pub(crate) fn domain_of(url: &str) -> &str {
 }
 
 impl Web {
-    pub fn new(seed: u64) -> Web {
+    pub fn new(seed: u64, pages: RangeInclusive<u64>) -> Web {
         let dice = &mut Dice::of(seed, "web");
         let mut hosts = Vec::new();
         for at in 0..dice.within(1..=6) {
@@ -111,12 +112,12 @@ impl Web {
             sites.insert(host.clone(), Site { robots: robots_file(dice, host, &hosts), law, latency_us });
         }
         let mut web = Web { sites, pages: BTreeMap::new(), start: Vec::new(), obey_robots };
-        web.grow(dice, &hosts);
+        let count = dice.within(pages) as usize;
+        web.grow(dice, &hosts, count);
         web
     }
 
-    fn grow(&mut self, dice: &mut Dice, hosts: &[String]) {
-        let count = dice.within(5..=40) as usize;
+    fn grow(&mut self, dice: &mut Dice, hosts: &[String], count: usize) {
         let folders = ["", "private/", "open/"];
         let urls: Vec<String> =
             (0..count).map(|at| format!("http://{}/{}p{at}", dice.pick(hosts), dice.pick(&folders))).collect();

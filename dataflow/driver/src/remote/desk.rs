@@ -12,7 +12,7 @@ use crate::sinks::SinkThread;
 use crate::state::JobEntry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_connector::SinkKind;
+use weir_connector::{Sink, SinkKind};
 use weir_model::json::{FetchRules, ForwardMessage, JobHeader, JobRef, QueueMessage, ShardMessage, TallyMessage};
 use weir_model::{ItemSchema, Outcome, ReceiptId, SinkId, Tick, UnixMs};
 use weir_spider::Spider;
@@ -29,6 +29,8 @@ pub(super) struct OpenJob {
     pub unopened: Vec<Output>,
     pub sink_ids: Vec<u8>,
     pub sinks: Vec<SinkThread>,
+    /// Sinks that have completed what they wrote, to be told when the end is durable.
+    pub finished: Vec<Box<dyn Sink>>,
     masks: SinkMasks,
     pub opened_at: UnixMs,
     pub ending: Ending,
@@ -69,6 +71,7 @@ pub(super) fn prepare_job(options: &StageOptions, header: JobHeader, text: &str)
     let name = header.hash.spider_key();
     let args: Vec<(String, String)> = header.args.clone().into_iter().collect();
     let spider = Spider::load(&name, text, &args).map(Arc::new).map_err(|errors| errors.to_string())?;
+    crate::compute::check(&options.compute, &spider)?;
     let settings = job_settings(&spider, &header)?;
     let sinks = (options.sinks)(&spider, &header).map_err(|error| error.to_string())?;
     let default = Settings::default();
@@ -118,6 +121,7 @@ impl Prepared {
             unopened: self.sinks,
             sink_ids: Vec::new(),
             sinks: Vec::new(),
+            finished: Vec::new(),
             masks: SinkMasks::default(),
             opened_at,
             ending: Ending::Running,
@@ -155,6 +159,7 @@ impl OpenJob {
             args: self.header.args.clone(),
             spider_hash: format!("{:016x}", self.spider.content_hash()),
             sinks: self.sink_ids.clone(),
+            started: self.header.opened_at,
             outcome: None,
             replays: false,
             best_effort: names.filter(|(sink, _)| !sink.required).map(|(_, id)| *id).collect(),

@@ -54,7 +54,7 @@ impl StageDriver {
 
     fn look_for_end(&mut self, now: Tick, job: JobId) {
         if let Some(outcome) = self.engine.ended(job) {
-            // Its end was in the journal already, not yet in the document: the process died in between.
+            // Its end was in the journal already, not yet in the document: the process died in between, its sinks were complete.
             return self.close(job, outcome);
         }
         let stopping = self.engine.stopping(job).filter(|outcome| *outcome != Outcome::Shutdown);
@@ -114,9 +114,12 @@ impl StageDriver {
             return;
         }
         for sink in std::mem::take(&mut open.sinks) {
-            if let Err(error) = sink.finish(outcome, true) {
-                self.failure.get_or_insert(error);
-                return;
+            match sink.finish(outcome, true) {
+                Ok(sink) => open.finished.extend(sink),
+                Err(error) => {
+                    self.failure.get_or_insert(error);
+                    return;
+                }
             }
         }
         self.engine.end_job(now, job, outcome);
@@ -135,13 +138,9 @@ impl StageDriver {
         self.write_part(&part);
         tracing::info!(job = job.0, spider = part.spider, outcome = outcome.as_str(), "job ended");
         self.engine.forget(job);
-        if let Some(open) = self.jobs.remove(&job) {
-            for sink in open.sinks {
-                // The end was durable before: whatever it confirmed then is complete.
-                if let Err(error) = sink.finish(Outcome::Shutdown, false) {
-                    tracing::warn!(%error, "a sink of a job that has ended");
-                }
-            }
+        self.computer.close(job);
+        if let Some(mut open) = self.jobs.remove(&job) {
+            open.finished.iter_mut().for_each(|sink| sink.ended());
             self.outside.settle(open.receipts);
         }
     }

@@ -6,6 +6,7 @@ use super::outside::{FromOutside, Outside};
 use super::window::Window;
 use super::{StageOptions, opening};
 use crate::clock::SystemClock;
+use crate::compute::{Broken, Computer};
 use crate::crawl::ToDriver;
 use crate::engine::Engine;
 use crate::error::CrawlError;
@@ -24,7 +25,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use weir_frontier::Slice;
 use weir_model::json::{Control, ControlMessage, FetchEnvelope, JobHeader, StageMessage};
-use weir_model::{Clock, ContentHash, FetchMessage, FetchOutcome, JobId, Outcome, ReceiptId, Report, Tick, crash};
+use weir_model::{
+    Clock, ContentHash, FetchMessage, FetchOutcome, JobId, Outcome, ReceiptId, Report, SinkId, Tick, crash,
+};
 use weir_queue::{QueueError, QueueErrorClass};
 use weir_stage::OutboxItem;
 
@@ -52,6 +55,7 @@ pub(super) struct StageDriver {
     driver: Sender<ToDriver>,
     pub journal: JournalThread,
     geocoder: GeocodeThread,
+    pub computer: Computer,
     pub outside: Outside,
     pub document: Document,
     pub jobs: BTreeMap<JobId, OpenJob>,
@@ -114,6 +118,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         Some(geocoding) => GeocodeThread::start(geocoding, Arc::clone(&clock), driver.clone())?,
         None => GeocodeThread::none(),
     };
+    let computer = Computer::new(options.compute.clone(), Broken::Refuses, driver.clone());
     let document = state.document;
     let journal = {
         let (letters, clock) = (state.letters, Arc::clone(&clock));
@@ -130,6 +135,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         driver,
         journal,
         geocoder,
+        computer,
         outside,
         document,
         jobs,
@@ -155,8 +161,11 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
 impl StageDriver {
     /// Opens the sinks of jobs that go on, and hands on what was not known to be handed on.
     fn begin(&mut self) -> Result<(), CrawlError> {
-        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+        // A job whose end is in the journal has complete sinks and no marks: opened again, a feed would begin anew.
+        let running: Vec<JobId> = self.jobs.keys().copied().filter(|job| self.engine.ended(*job).is_none()).collect();
+        for job in running {
             self.open_sinks(job)?;
+            self.computer.open(job, &self.jobs[&job].spider)?;
         }
         self.journal.save(&self.document)?;
         for parcel in self.engine.unsent_parcels() {
@@ -242,6 +251,7 @@ impl StageDriver {
             }
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Geocoded(events) => Input::Geocoded(events),
+            ToDriver::Computed { answer, notes } => Input::Computed { answer, notes },
             ToDriver::Synced { group, journal_bytes } => {
                 self.journal_bytes = journal_bytes;
                 Input::Synced { group }
@@ -405,7 +415,9 @@ impl StageDriver {
             stage.jobs.push(entry);
         }
         self.engine.name_sinks(self.document.sinks.iter().map(|sink| sink.name.clone()).collect());
-        if let Err(error) = self.journal.save(&self.document) {
+        let saved = self.journal.save(&self.document);
+        let opened = self.computer.open(job, &self.jobs[&job].spider);
+        if let Err(error) = saved.and(opened) {
             self.failure.get_or_insert(error);
         }
         self.engine.open_job(run);
@@ -416,11 +428,11 @@ impl StageDriver {
     fn open_sinks(&mut self, job: JobId) -> Result<(), CrawlError> {
         let open = self.jobs.get_mut(&job).expect("the caller has it");
         let ids = open.ids();
-        let spider = Arc::clone(&open.spider);
+        let (spider, started) = (Arc::clone(&open.spider), open.header.opened_at);
         let unopened = std::mem::take(&mut open.unopened);
         let mut threads = Vec::with_capacity(unopened.len());
         for (mut output, id) in unopened.into_iter().zip(ids) {
-            let is_there = open_sink(&mut output, id, job, &spider, &mut self.engine, &mut self.document)?;
+            let is_there = open_sink(&mut output, id, (job, started), &spider, &mut self.engine, &mut self.document)?;
             let Output { sink, required } = output;
             let start = SinkStart {
                 job,
@@ -513,7 +525,9 @@ impl StageDriver {
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
+                Action::Compute(wanted) => self.computer.send(wanted),
                 Action::Letters(letters) => self.journal.letters(letters),
+                Action::Committed(marks) => self.committed(marks),
                 Action::HandOn(parcel) => self.outside.hand_on(parcel),
                 Action::Settle(receipts) => {
                     crash::point("delete a receipt");
@@ -565,6 +579,15 @@ impl StageDriver {
         }
     }
 
+    fn committed(&self, marks: Vec<((JobId, SinkId), Vec<u8>)>) {
+        for ((job, id), mark) in marks {
+            let Some(open) = self.jobs.get(&job) else { continue };
+            if let Some(sink) = open.sinks.iter().find(|sink| sink.id() == id) {
+                sink.committed(mark);
+            }
+        }
+    }
+
     /// As in `crawl`: flush, wait until all is durable, stream.
     fn snapshot_when_due(&mut self, now: Tick) {
         if self.journal_bytes < self.snapshot_at {
@@ -597,7 +620,14 @@ impl StageDriver {
             actions.extend(self.engine.flush(now));
             // Nothing new is begun at the end; parcels are in the journal.
             actions.retain(|action| {
-                !matches!(action, Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::HandOn(_))
+                !matches!(
+                    action,
+                    Action::Dispatch(_)
+                        | Action::Write(_)
+                        | Action::Geocode(_)
+                        | Action::Compute(_)
+                        | Action::HandOn(_)
+                )
             });
             self.perform(actions);
             if !self.engine.is_quiet() && !self.receive(LOOK_EVERY) {
@@ -608,7 +638,7 @@ impl StageDriver {
             let part = self.part(job, None, None);
             self.write_part(&part);
         }
-        let StageDriver { outside, jobs, geocoder, journal, failure, .. } = self;
+        let StageDriver { outside, jobs, geocoder, computer, journal, failure, .. } = self;
         outside.end();
         for (_, open) in jobs {
             for sink in open.sinks {
@@ -618,6 +648,7 @@ impl StageDriver {
             }
         }
         geocoder.end();
+        computer.end();
         journal.end();
         match failure {
             Some(error) => Err(error),

@@ -151,6 +151,10 @@ pub(super) static TABLE: &[Entry] = &[
         s.outbox_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
         Ok(())
     }),
+    entry!("compute.waiting_max", [], "items that may wait for computations before fetching pauses", |s, v, _| {
+        s.compute_waiting_max = v.within(1, 10_000_000, "a whole number from 1 to 10000000")? as usize;
+        Ok(())
+    }),
     entry!("sink_batch_items", ["CONCURRENT_ITEMS"], "items in one write to a sink, at most", |s, v, _| {
         s.sink_batch_items = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
         Ok(())
@@ -165,6 +169,23 @@ pub(super) static TABLE: &[Entry] = &[
     }),
     entry!("journal.group_time", [], "age at which a group of the journal is synced", |s, v, scrapy| {
         s.journal_group_time = v.duration(scrapy)?;
+        Ok(())
+    }),
+    entry!(
+        "feed.part_rows",
+        ["FEED_EXPORT_BATCH_ITEM_COUNT"],
+        "rows of a feed's part, for feeds with %(batch_id)d in their name (0: no limit)",
+        |s, v, _| {
+            s.feed.part_rows = limit(v.integer()?);
+            Ok(())
+        }
+    ),
+    entry!("feed.part_bytes", [], "bytes of a feed's part before compression (0: no limit)", |s, v, _| {
+        s.feed.part_bytes = limit(v.bytes()?);
+        Ok(())
+    }),
+    entry!("feed.part_time", [], "time from the first to the last fetch of a feed's part", |s, v, _| {
+        s.feed.part_time = Some(v.long_duration()?).filter(|time| !time.is_zero());
         Ok(())
     }),
     entry!("geocode.gazetteer", [], "CSV file of known places: name, lat, lon", |s, v, _| {

@@ -41,7 +41,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         }
         _ => args.outputs,
     };
-    let sinks = outputs.iter().map(|output| crawl::sink_of(output)).collect::<Result<Vec<_>, _>>()?;
+    let arguments = document.job(job).map(|entry| entry.args.clone()).unwrap_or_default();
+    let sinks = outputs.iter().map(|output| crawl::sink_of(output, &arguments)).collect::<Result<Vec<_>, _>>()?;
     let audit = weir_driver::audit(AuditOptions { state, job, sinks }).map_err(|error| match error {
         CrawlError::Usage(text) => anyhow::Error::new(Usage(text)),
         other => anyhow::Error::new(other),

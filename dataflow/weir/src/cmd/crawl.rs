@@ -4,10 +4,13 @@ use crate::cmd::{self, Usage};
 use crate::progress::Display;
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_connector::{ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
-use weir_driver::{CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings};
+use weir_connector::{FeedPlace, FeedUrl, ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
+use weir_driver::{
+    ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings,
+};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
 use weir_model::Outcome;
@@ -22,7 +25,7 @@ pub struct Args {
     /// The spider file
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
     spider: Option<PathBuf>,
-    /// Where items go: a feed file (.jsonl, .json, .csv), sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0 (servers with ?required=false: best effort); may be repeated. Default: sqlite:NAME.db
+    /// Where items go: a feed file (.jsonl, .json, .csv, .xml, .parquet; .gz or .zst behind it), the same at s3://BUCKET/KEY or ftp://USER@HOST/PATH, sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0 (servers with ?required=false: best effort); may be repeated. Default: sqlite:NAME.db
     #[arg(short = 'o', value_name = "SINK")]
     outputs: Vec<String>,
     /// Replace feed files that exist
@@ -52,6 +55,9 @@ pub struct Args {
     /// Write a JSON line for each event (page, item, sink outcome, error) at the end of this file
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Let the spider file start the programs that its computations name
+    #[arg(long)]
+    allow_commands: bool,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -89,6 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         fresh: args.fresh,
         replay: None,
         events: args.events,
+        allow_commands: args.allow_commands,
     };
     let report = crawl(options, args.quiet)?;
     if args.json {
@@ -122,6 +129,8 @@ pub struct Plan {
     pub replay: Option<Replay>,
     /// A line an event.
     pub events: Option<PathBuf>,
+    /// Programs that the spider file names may be started.
+    pub allow_commands: bool,
 }
 
 /// Runs a crawl with progress on standard error.
@@ -141,7 +150,9 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let urls = urls.map_err(wrong_sink)?;
     let state = plan.state.unwrap_or_else(|| Path::new(".weir").join(&name));
     cmd::places::check(&outputs, &urls, plan.events.as_deref(), &state)?;
-    let opened = urls.into_iter().map(|url| open_sink(url, plan.existing)).collect::<Result<Vec<_>, _>>();
+    let feeds = cmd::feeds::Feeds::new(&plan.settings, plan.spider.args(), plan.existing, &state);
+    feeds.check(&urls)?;
+    let opened = urls.into_iter().map(|url| open_sink(url, &feeds)).collect::<Result<Vec<_>, _>>();
     let opened = opened.map_err(wrong_sink)?;
     let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output { sink, required }).collect();
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
@@ -150,6 +161,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let geocoding = cmd::geocode::options(&plan.settings, &plan.spider)?;
     let options = CrawlOptions {
         geocoding,
+        compute: ComputeOptions { allow_commands: plan.allow_commands, ..ComputeOptions::default() },
         spider: plan.spider,
         settings: plan.settings,
         laws: Arc::new(policy),
@@ -185,22 +197,23 @@ fn made_by(spider_file: &Path, outputs: &[String]) -> MadeBy {
     }
 }
 
-/// The name under which a state knows a sink.
-pub fn name_of(output: &str) -> Result<String, Usage> {
-    Ok(sink_of(output)?.describe().url)
+/// The name under which a state knows a sink of a job with these arguments.
+pub fn name_of(output: &str, args: &BTreeMap<String, String>) -> Result<String, Usage> {
+    Ok(sink_of(output, args)?.describe().url)
 }
 
-/// A sink as it was named, to be asked and read; it is not opened.
-pub fn sink_of(output: &str) -> Result<Box<dyn Sink>, Usage> {
+/// A sink as it was named by a job with these arguments, to be asked and read; it is not opened.
+pub fn sink_of(output: &str, args: &BTreeMap<String, String>) -> Result<Box<dyn Sink>, Usage> {
     let (url, _) = split_required(output).map_err(wrong_sink)?;
-    SinkUrl::parse(&url).and_then(|url| open_sink(url, Existing::default())).map_err(wrong_sink)
+    let feeds = cmd::feeds::Feeds::new(&Settings::default(), args, Existing::default(), Path::new(""));
+    SinkUrl::parse(&url).and_then(|url| open_sink(url, &feeds)).map_err(wrong_sink)
 }
 
 /// The file of a sink that is one.
 pub fn file_of(output: &str) -> Option<PathBuf> {
     match SinkUrl::parse(output).ok()? {
-        SinkUrl::Feed { path, .. } | SinkUrl::Sqlite { path, .. } => Some(path),
-        SinkUrl::Server { .. } => None,
+        SinkUrl::Feed(FeedUrl { place: FeedPlace::File(path), .. }) | SinkUrl::Sqlite { path, .. } => Some(path),
+        SinkUrl::Feed(_) | SinkUrl::Server { .. } => None,
     }
 }
 
@@ -217,7 +230,7 @@ pub fn start_log(level: LogLevel) {
     let _ = log.with_ansi(terminal).try_init();
 }
 
-pub fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, SinkError> {
+pub fn open_sink(url: SinkUrl, feeds: &cmd::feeds::Feeds) -> Result<Box<dyn Sink>, SinkError> {
     Ok(match url {
         SinkUrl::Server { kind: ServerKind::Mysql, url } => Box::new(weir_mysql::MysqlSink::from_url(&url)?),
         SinkUrl::Server { kind: ServerKind::Elasticsearch, url } => {
@@ -226,14 +239,7 @@ pub fn open_sink(url: SinkUrl, existing: Existing) -> Result<Box<dyn Sink>, Sink
         SinkUrl::Server { kind: ServerKind::Redis, url } => Box::new(weir_redis::RedisSink::from_url(&url)?),
         SinkUrl::Sqlite { path, add_columns: true } => Box::new(weir_sqlite::SqliteSink::new(path).with_new_columns()),
         SinkUrl::Sqlite { path, add_columns: false } => Box::new(weir_sqlite::SqliteSink::new(path)),
-        SinkUrl::Feed { path, format } => {
-            let existing = match existing {
-                Existing { overwrite: true, .. } => weir_feed::Existing::Overwrite,
-                Existing { append: true, .. } => weir_feed::Existing::Append,
-                _ => weir_feed::Existing::Refuse,
-            };
-            Box::new(weir_feed::FeedSink::new(path, format).with_existing(existing))
-        }
+        SinkUrl::Feed(feed) => feeds.sink(&feed)?,
     })
 }
 
@@ -359,9 +365,10 @@ pub fn stats_text(report: &CrawlReport) -> String {
                 writeln!(out, "note: {count} dead letters found no room (dead_letters.bytes_max), first: {example}");
         } else if counter == "items/delisted"
             || counter.starts_with("geo_pipeline/")
+            || (counter.starts_with("compute/") && example.is_empty())
             || (counter.starts_with("geocode/") && example.is_empty())
         {
-            // Counters of the geocoder, not remarks.
+            // Counters, not remarks.
         } else if counter == "geocode/not_configured" {
             let _ = writeln!(
                 out,

@@ -4,7 +4,7 @@
 
 use crate::cmd::Usage;
 use std::path::{Component, Path, PathBuf};
-use weir_connector::SinkUrl;
+use weir_connector::{FeedPlace, FeedUrl, SinkUrl, redact};
 
 /// Refuses places that cannot work; `outputs` are the sinks as they were typed, `events` is the file of the events.
 pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state: &Path) -> Result<(), Usage> {
@@ -17,7 +17,12 @@ pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state
     }
     let mut taken: Vec<(PathBuf, &str)> = Vec::new();
     for (output, sink) in outputs.iter().zip(sinks) {
-        let Some(path) = file_of(sink) else { continue };
+        let Some(path) = file_of(sink) else {
+            if outputs.iter().filter(|other| *other == output).count() > 1 {
+                return Err(Usage(format!("-o {0}: given twice, expected once. Leave one out", redact(output))));
+            }
+            continue;
+        };
         if let Some(file) = path.parent().and_then(file_in_the_way) {
             return Err(Usage(format!(
                 "-o {output}: {} is a file, expected a folder. Choose another path with -o",
@@ -45,8 +50,8 @@ pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state
 
 fn file_of(sink: &SinkUrl) -> Option<&Path> {
     match sink {
-        SinkUrl::Feed { path, .. } | SinkUrl::Sqlite { path, .. } => Some(path),
-        SinkUrl::Server { .. } => None,
+        SinkUrl::Feed(FeedUrl { place: FeedPlace::File(path), .. }) | SinkUrl::Sqlite { path, .. } => Some(path),
+        SinkUrl::Feed(_) | SinkUrl::Server { .. } => None,
     }
 }
 

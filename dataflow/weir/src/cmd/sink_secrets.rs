@@ -40,9 +40,15 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-/// `%(name)s`, `%(job)s` and `%(time)s` (milliseconds since 1970) of a job.
-pub fn expand(url: &str, spider: &str, job: u64, opened_at_ms: u64) -> String {
-    url.replace("%(name)s", spider).replace("%(job)s", &job.to_string()).replace("%(time)s", &opened_at_ms.to_string())
+/// `%(name)s`, `%(job)s` and `%(time)s` (milliseconds since 1970) of a job, and `%(stage)s`, the number of the stage.
+pub fn expand(url: &str, spider: &str, job: u64, opened_at_ms: u64, stage: u32) -> String {
+    let values = [
+        ("name", spider),
+        ("job", &job.to_string()),
+        ("time", &opened_at_ms.to_string()),
+        ("stage", &stage.to_string()),
+    ];
+    values.iter().fold(url.to_owned(), |url, (name, value)| url.replace(&format!("%({name})s"), value))
 }
 
 #[cfg(test)]
@@ -66,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn feeds_are_named_by_their_job() {
-        assert_eq!(expand("out/%(name)s-%(job)s.jsonl", "shop", 7, 0), "out/shop-7.jsonl");
+    fn feeds_are_named_by_their_job_and_stage() {
+        assert_eq!(expand("out/%(name)s-%(job)s-%(stage)s.jsonl", "shop", 7, 0, 2), "out/shop-7-2.jsonl");
     }
 }

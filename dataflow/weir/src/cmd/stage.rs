@@ -2,6 +2,7 @@
 
 use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
+use crate::cmd::feeds::Feeds;
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
@@ -9,11 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
-use weir_connector::{SinkUrl, split_required};
+use weir_connector::{ErrorClass, FeedPlace, FeedUrl, SinkError, SinkUrl, redact, split_required};
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
-use weir_driver::{Output, Settings};
+use weir_driver::{ComputeOptions, Output, Settings};
 use weir_frontier::Slice;
+use weir_model::json::JobHeader;
 use weir_queue::{ArtifactStore, MessageQueue};
+use weir_spider::Spider;
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
 const CONCURRENCY: usize = 2_000;
@@ -22,8 +25,8 @@ const CONCURRENCY: usize = 2_000;
 #[derive(ClapArgs)]
 #[command(after_help = "Example:\n  WEIR_SINKS=sqlite:items.db weir stage --state .weir/stage-0\n\n\
 Variables, which options win over: WEIR_STACK, WEIR_STAGE, WEIR_STAGES, WEIR_STATE, WEIR_BUCKET, WEIR_FETCH_QUEUE, WEIR_SINKS (by spaces;\n\
-%(name)s, %(job)s and %(time)s stand for the spider, the job's number and when it was enqueued), WEIR_SINK_SECRETS (JSON: passwords by kind\n\
-of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
+%(name)s, %(job)s, %(time)s and %(stage)s stand for the spider, the job's number, when it was enqueued, and the stage's number),\n\
+WEIR_SINK_SECRETS (JSON: passwords by kind of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
 Exit codes: 0 stopped in order, 2 usage, 4 could not go on; what was received is not lost")]
 pub struct Args {
     #[command(flatten)]
@@ -58,6 +61,9 @@ pub struct Args {
     /// Port of loopback for /healthz and /metrics
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
+    /// Let the spider files of jobs start the programs that their computations name
+    #[arg(long)]
+    allow_commands: bool,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -74,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     start_log(settings.log_level);
     let place = Place::find(&args)?;
-    let sinks = sinks(&args)?;
+    let sinks = sinks(&args, &settings, &place)?;
     let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
     let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
@@ -89,6 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         laws,
         sinks,
         geocoding,
+        compute: ComputeOptions { allow_commands: args.allow_commands, ..ComputeOptions::default() },
         workers: args.workers,
         pace: Pace {
             timeout,
@@ -202,7 +209,8 @@ impl Place {
 }
 
 /// The sinks of every job, by their URLs.
-fn sinks(args: &Args) -> Result<SinkMaker, Usage> {
+fn sinks(args: &Args, settings: &Settings, place: &Place) -> Result<SinkMaker, Usage> {
+    let slice = place.slice;
     let mut outputs = args.outputs.clone();
     if outputs.is_empty() {
         outputs = variable("WEIR_SINKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
@@ -214,16 +222,46 @@ fn sinks(args: &Args) -> Result<SinkMaker, Usage> {
     }
     for url in &outputs {
         // Mistakes are told before anything is received.
-        let checked = split_required(&sink_secrets::expand(url, "name", 1, 0));
-        checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
+        let checked = split_required(&sink_secrets::expand(url, "name", 1, 0, slice.index));
+        let sink = checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
+        let shared = matches!(sink, SinkUrl::Feed(FeedUrl { place: FeedPlace::S3 { .. } | FeedPlace::Ftp { .. }, .. }));
+        if shared && slice.of > 1 && !url.contains("%(stage)s") {
+            return Err(Usage(format!(
+                "{}: {} stages would write the same file, expected a name with the stage's number. Put %(stage)s into it",
+                redact(url),
+                slice.of
+            )));
+        }
     }
-    Ok(Box::new(move |_, header| {
+    let (process, state, stage) = (settings.clone(), place.state.clone(), slice.index);
+    Ok(Box::new(move |spider, header| {
+        let settings = feed_settings(&process, spider, header)?;
+        let feeds = Feeds::new(&settings, &header.args, Existing::default(), &state);
         let open = |url: &String| {
-            let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0);
+            let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0, stage);
             let (url, required) = split_required(&url)?;
-            let sink = open_sink(SinkUrl::parse(&url)?, Existing::default())?;
+            let sink = open_sink(SinkUrl::parse(&url)?, &feeds)?;
             Ok(Output { sink, required })
         };
         outputs.iter().map(open).collect()
     }))
+}
+
+/// When parts of a job's feeds end: as the process says, or the spider file, or what came with the job.
+fn feed_settings(process: &Settings, spider: &Spider, header: &JobHeader) -> Result<Settings, SinkError> {
+    let wrong = |error: weir_driver::SettingError| {
+        SinkError::new(
+            ErrorClass::Configuration,
+            error.to_string(),
+            format!("spider {}", header.spider),
+            "settings as weir crawl takes them",
+            "Correct the setting and enqueue the job again",
+        )
+    };
+    let mut settings = process.clone();
+    settings.apply_table(spider.settings(), "").map_err(wrong)?;
+    for (name, value) in &header.settings {
+        settings.set(&format!("{name}={value}")).map_err(wrong)?;
+    }
+    Ok(settings)
 }

@@ -12,7 +12,6 @@ pub struct Feeds;
 
 impl Checker for Feeds {
     fn check(&mut self, case: &Case) -> Checked {
-        // XML feeds are a sink of their own, which comes with the other sinks.
         let Some(format) = FeedFormat::from_name(case.text("format")) else { return Checked::NotCounted };
         let none = Map::new();
         let options = match ExportOptions::from_scrapy(case.field("options").as_object().unwrap_or(&none)) {
