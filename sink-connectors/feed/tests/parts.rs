@@ -289,7 +289,7 @@ fn a_feed_without_items_killed_at_the_end_is_gone_on_with() {
             assert!(remote || !there.join(&visible).exists(), "{name} is not complete now");
             write(&mut again, &numbered(0, 100));
             finish(&mut again);
-            assert_eq!(names(&there), [visible.clone()], "nothing else is left");
+            assert_eq!(names(&there), [&*visible], "nothing else is left");
             assert!(!remote || names(&spool).is_empty(), "{:?}", names(&spool));
             let whole = &at_once(name, format, PartLimits::default())[&visible];
             assert!(std::fs::read(there.join(&visible)).unwrap() == *whole, "{name}");

@@ -224,14 +224,7 @@ fn sinks(args: &Args, settings: &Settings, place: &Place) -> Result<SinkMaker, U
         // Mistakes are told before anything is received.
         let checked = split_required(&sink_secrets::expand(url, "name", 1, 0, slice.index));
         let sink = checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
-        let shared = matches!(sink, SinkUrl::Feed(FeedUrl { place: FeedPlace::S3 { .. } | FeedPlace::Ftp { .. }, .. }));
-        if shared && slice.of > 1 && !url.contains("%(stage)s") {
-            return Err(Usage(format!(
-                "{}: {} stages would write the same file, expected a name with the stage's number. Put %(stage)s into it",
-                redact(url),
-                slice.of
-            )));
-        }
+        told_apart(url, &sink, slice)?;
     }
     let (process, state, stage) = (settings.clone(), place.state.clone(), slice.index);
     Ok(Box::new(move |spider, header| {
@@ -245,6 +238,19 @@ fn sinks(args: &Args, settings: &Settings, place: &Place) -> Result<SinkMaker, U
         };
         outputs.iter().map(open).collect()
     }))
+}
+
+/// Several stages may not write one file: the last would take the place of the others'. Each has a disk of its own.
+fn told_apart(url: &str, sink: &SinkUrl, slice: Slice) -> Result<(), Usage> {
+    let shared = matches!(sink, SinkUrl::Feed(FeedUrl { place: FeedPlace::S3 { .. } | FeedPlace::Ftp { .. }, .. }));
+    if !shared || slice.of == 1 || url.contains("%(stage)s") {
+        return Ok(());
+    }
+    Err(Usage(format!(
+        "{}: {} stages would write the same file, expected a name with the stage's number. Put %(stage)s into it",
+        redact(url),
+        slice.of
+    )))
 }
 
 /// When parts of a job's feeds end: as the process says, or the spider file, or what came with the job.
@@ -264,4 +270,28 @@ fn feed_settings(process: &Settings, spider: &Spider, header: &JobHeader) -> Res
         settings.set(&format!("{name}={value}")).map_err(wrong)?;
     }
     Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_that_share_a_bucket_or_server_write_files_of_their_own() {
+        let judge = |url: &str, of: u32| {
+            let sink = SinkUrl::parse(url).expect("a sink");
+            told_apart(url, &sink, Slice { index: 0, of })
+        };
+        for (url, of) in [
+            ("s3://b/%(name)s-%(stage)s.jsonl", 2),
+            ("ftp://u:p@h/%(stage)s/items.csv.gz", 3),
+            ("s3://b/items.jsonl", 1),
+            ("items.jsonl", 2),
+            ("redis://h/0", 2),
+        ] {
+            assert!(judge(url, of).is_ok(), "{url}");
+        }
+        let said = judge("ftp://u:geheim@h/items.csv", 2).expect_err("the same file").to_string();
+        assert!(said.contains("%(stage)s") && !said.contains("geheim"), "{said}");
+    }
 }
