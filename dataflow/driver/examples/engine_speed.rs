@@ -157,7 +157,7 @@ fn round(workers: usize, urls: u64, domains: u64) -> (f64, f64) {
                 }
                 Action::Dispatch(message) => requests.send((now, message)).expect("the fetcher runs"),
                 Action::Settle(_) | Action::Letters(_) => {}
-                Action::Write(_) | Action::Geocode(_) | Action::HandOn(_) => {
+                Action::Write(_) | Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_) => {
                     unreachable!("there are no items and no other stages")
                 }
             }

@@ -4,11 +4,13 @@
 //!   fetch threads ──reports──┐                    ┌──> fetch threads (Dispatch)
 //!   journal thread ──synced──┼──> Engine.advance ─┼──> journal thread (Append, Load)
 //!   sink threads ──written───┤     (this thread)  ├──> sink threads (Write)
-//!   geocoder ──geocoded──────┘                    └──> geocoder (Geocode)
+//!   geocoder ──geocoded──────┤                    ├──> geocoder (Geocode)
+//!   programs ──computed──────┘                    └──> programs, functions (Compute)
 //! ```
 //! This module performs actions and feeds inputs; what they mean is decided in `engine`.
 
 use crate::clock::SystemClock;
+use crate::compute::{self, Broken, Computer};
 use crate::delisting::Delisting;
 use crate::engine::Engine;
 use crate::error::CrawlError;
@@ -29,8 +31,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use weir_frontier::Addr;
-use weir_model::{Clock, ItemSchema, Outcome, ReceiptId, Report, SinkId, Tick, crash};
-use weir_stage::OutboxItem;
+use weir_model::{Clock, ExtractionNote, ItemSchema, Outcome, ReceiptId, Report, SinkId, Tick, crash};
+use weir_stage::{Computed, OutboxItem};
 
 /// The loop looks at the stop flag and shows progress this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -42,6 +44,7 @@ pub(crate) enum ToDriver {
     Synced { group: u64, journal_bytes: u64 },
     Loaded { worker: usize, addr: Addr, record: Vec<u8> },
     Geocoded(Vec<weir_geo::Event>),
+    Computed { answer: Option<Box<Computed>>, notes: Vec<(weir_model::JobId, ExtractionNote)> },
     Remote(Box<crate::remote::FromOutside>),
     JournalFailed(CrawlError),
     Failed(CrawlError),
@@ -49,6 +52,7 @@ pub(crate) enum ToDriver {
 
 /// Runs one job to its end.
 pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<CrawlReport, CrawlError> {
+    compute::check(&options.compute, &options.spider).map_err(CrawlError::Usage)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let started_at = clock.now();
     let mut state = State::open(&options.state, &*clock)?;
@@ -145,6 +149,8 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         Some(geocoding) => GeocodeThread::start(geocoding, Arc::clone(&clock), to_driver.clone())?,
         None => GeocodeThread::none(),
     };
+    let mut computer = Computer::new(options.compute, Broken::Fails, to_driver.clone());
+    computer.open(chosen.job, &options.spider)?;
     if let Some(events) = &mut events {
         events.opened(options.spider.name(), chosen.continued);
     }
@@ -156,6 +162,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         journal,
         fetchers,
         geocoder,
+        computer: Some(computer),
         sinks,
         unanswered: BTreeMap::new(),
         leaving: BTreeSet::new(),
@@ -184,6 +191,8 @@ struct Driver {
     journal: JournalThread,
     fetchers: Fetchers,
     geocoder: GeocodeThread,
+    /// Until the end.
+    computer: Option<Computer>,
     sinks: Vec<SinkThread>,
     /// Items that a sink has and has not answered for.
     unanswered: BTreeMap<SinkId, usize>,
@@ -283,6 +292,7 @@ impl Driver {
                 Input::Reports { receipt: ReceiptId(self.receipts), reports }
             }
             ToDriver::Geocoded(events) => Input::Geocoded(events),
+            ToDriver::Computed { answer, notes } => Input::Computed { answer, notes },
             ToDriver::Written { job, sink, written } => {
                 let Written { outcomes, reasons, mark, leaves } = written;
                 let unanswered = self.unanswered.entry(sink).or_default();
@@ -315,6 +325,11 @@ impl Driver {
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
+                Action::Compute(wanted) => {
+                    if let Some(computer) = &self.computer {
+                        computer.send(wanted);
+                    }
+                }
                 Action::HandOn(parcel) => unreachable!("the only stage owns all domains: {parcel:?}"),
                 Action::Letters(letters) => {
                     if let Some(events) = &mut self.events {
@@ -421,6 +436,9 @@ impl Driver {
             elapsed: self.clock.now().since(self.started_at),
         };
         std::mem::replace(&mut self.geocoder, GeocodeThread::none()).end();
+        if let Some(computer) = self.computer.take() {
+            computer.end();
+        }
         self.journal.end();
         if let Some(mut events) = self.events.take() {
             for line in self.engine.take_log() {
@@ -443,7 +461,9 @@ impl Driver {
             let mut actions = self.engine.advance(now);
             actions.extend(self.engine.flush(now));
             // Nothing new is begun at the end.
-            actions.retain(|action| !matches!(action, Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_)));
+            actions.retain(|action| {
+                !matches!(action, Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::Compute(_))
+            });
             self.perform(actions);
             if !self.engine.is_quiet() && !self.receive(LOOK_EVERY) {
                 return;

@@ -45,7 +45,8 @@ impl Engine {
         }
         let live = self.live.get(&job).copied().unwrap_or_default();
         if let Some(outcome) = run.stopping {
-            // What waits for a location is in the journal: a shutdown leaves it to the next run, since it may take an hour.
+            // What waits for a computation or a location is in the journal: a shutdown leaves it to the next run, since it may
+            // take an hour.
             let waits = outcome == Outcome::Shutdown && self.outbox_bytes <= self.waiting_bytes;
             let is_left = self.leaves_items || waits;
             let busy = self.in_flight > 0

@@ -8,7 +8,7 @@
 //! - a step's commands that need durability leave only after the group that holds the step's records is synced;
 //! - a receipt is settled when all its reports were stepped and the last of their groups is synced;
 //! - at most one group is under way; while it is, the next one fills;
-//! - nothing is dispatched beyond `concurrency`, and nothing at all while the outbox is full.
+//! - nothing is dispatched beyond `concurrency`, and nothing at all while the outbox is full or computations lag behind.
 
 use crate::exchange::Exchange;
 use crate::figures::JobFigures;
@@ -46,8 +46,10 @@ pub struct Engine {
     pub(crate) messages: u64,
     pub(crate) next_wake: Tick,
     pub(crate) outbox_bytes: usize,
-    /// Of these, bytes that wait for a location.
+    /// Of these, bytes that wait for a computation or a location.
     pub(crate) waiting_bytes: usize,
+    /// Items that wait for a computation.
+    pub(crate) computing: usize,
     pub(crate) notices: Vec<String>,
     pub(crate) jobs: BTreeMap<JobId, JobRun>,
     pub(crate) live: BTreeMap<JobId, JobLive>,
@@ -83,6 +85,7 @@ impl Engine {
             next_wake: Tick(0),
             outbox_bytes: 0,
             waiting_bytes: 0,
+            computing: 0,
             notices: Vec::new(),
             jobs: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -151,7 +154,8 @@ impl Engine {
 
     fn in_flight_max(&self) -> usize {
         let stopping = self.jobs.values().all(|run| run.stopping.is_some() || run.ended.is_some());
-        if stopping || self.outbox_bytes > self.config.outbox_bytes_max {
+        let full = self.outbox_bytes > self.config.outbox_bytes_max || self.computing > self.config.computing_max;
+        if stopping || full {
             return 0;
         }
         self.config.concurrency
@@ -159,7 +163,7 @@ impl Engine {
 
     /// Events of the waiting inputs, at most `step_events_max`. The flag says that bodies were loaded.
     fn take_events(&mut self, now: Tick) -> (Vec<Event>, bool) {
-        let mut events = Vec::new();
+        let (mut events, mut notes) = (Vec::new(), Vec::new());
         let mut loaded = false;
         while events.len() < self.config.step_events_max {
             let Some(input) = self.inputs.pop_front() else { break };
@@ -181,10 +185,15 @@ impl Engine {
                     self.stage.loaded(worker, addr, record);
                     loaded = true;
                 }
+                Input::Computed { answer, notes: counted } => {
+                    events.extend(answer.map(Event::Computed));
+                    notes.extend(counted);
+                }
                 Input::Geocoded(answers) => events.extend(answers.into_iter().map(Event::Geo)),
                 Input::Synced { group } => self.synced(group),
             }
         }
+        self.keep_notes(now, &notes);
         self.offer_start(now, &mut events);
         (events, loaded)
     }
@@ -271,6 +280,9 @@ impl Engine {
         self.group.held.alone.extend(step.alone);
         self.group.held.writes.extend(step.writes);
         self.hold_geocodes(step.geo);
+        if !step.computes.is_empty() {
+            self.actions.push(Action::Compute(step.computes));
+        }
         let (later, loads): (Vec<_>, Vec<_>) = step.loads.into_iter().partition(|(_, addr)| self.group.holds(*addr));
         self.group.loads.extend(later);
         if !loads.is_empty() {
@@ -285,6 +297,7 @@ impl Engine {
         self.live = step.live;
         self.outbox_bytes = step.outbox_bytes;
         self.waiting_bytes = step.waiting_bytes;
+        self.computing = step.computing;
         self.next_wake = step.next_wake;
         self.apply_stop_rules(now);
         let full = self.in_flight >= self.in_flight_max();

@@ -22,6 +22,9 @@ pub enum CrawlError {
         /// Why.
         error: String,
     },
+    /// A program that computes does not work.
+    #[error("{0}")]
+    Computation(String),
     /// A thread or runtime could not be started.
     #[error("cannot start {what}: {error}")]
     System {

@@ -189,7 +189,7 @@ impl Events {
         for letter in letters {
             let LetterOp::Kept(letter) = letter else { continue };
             let (url, item) = match &letter.content {
-                Content::Item { item, .. } => (None, Some(item.id.to_hex())),
+                Content::Item { item, .. } | Content::Uncomputed { item, .. } => (None, Some(item.id.to_hex())),
                 Content::Request { request, .. } => (Some(redact(&request.url)), None),
             };
             self.tell(Event::DeadLetter { letter: letter.id, reason: letter.reason.clone(), url, item });

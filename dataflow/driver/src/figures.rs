@@ -82,10 +82,15 @@ impl JobFigures {
         self.dead_letters() + self.items.refused
     }
 
-    /// True when nothing was dead-lettered or abandoned: a crawl that finished so has seen everything.
+    /// True when no URL and no item before its sinks was dead-lettered or abandoned: a crawl that finished so has seen everything.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.dead_letters() == 0 && self.urls.abandoned == 0
+        self.dead_letters() == 0 && self.urls.abandoned == 0 && !self.has_uncomputed()
+    }
+
+    /// An item that a computation failed on was on its page, and no sink has heard of it.
+    fn has_uncomputed(&self) -> bool {
+        self.notes.keys().any(|counter| counter.starts_with("compute/") && counter.ends_with("/refused"))
     }
 
     fn dead_letters(&self) -> u64 {

@@ -3,8 +3,8 @@
 use crate::exchange::{Inward, Parcel};
 use crate::letters::LetterOp;
 use weir_frontier::Addr;
-use weir_model::{FetchMessage, JobId, ReceiptId, Report, SinkId};
-use weir_stage::{LaneBytes, OutboxId, OutboxItem, SinkVerdict};
+use weir_model::{ExtractionNote, FetchMessage, JobId, ReceiptId, Report, SinkId};
+use weir_stage::{Computed, Computing, LaneBytes, OutboxId, OutboxItem, SinkVerdict};
 
 /// Bounds of an engine. Each is a limit on something in flight.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct EngineConfig {
     pub group_events_max: usize,
     /// Nothing is released while items waiting for sinks hold more than this.
     pub outbox_bytes_max: usize,
+    /// Nothing is released while more items than this wait for a computation.
+    pub computing_max: usize,
     /// Start URLs are offered when fewer URLs than this are queued.
     pub start_low_water: u64,
     /// Start URLs offered in one step.
@@ -50,6 +52,7 @@ impl EngineConfig {
             group_bytes_max: 4 << 20,
             group_events_max: 10_000,
             outbox_bytes_max: 64 << 20,
+            computing_max: 10_000,
             letter_bytes_max: 64 << 20,
             sink_names: Vec::new(),
             start_low_water: 20_000,
@@ -114,6 +117,13 @@ pub enum Input {
     },
     /// A geocode provider or cache has answered.
     Geocoded(Vec<weir_geo::Event>),
+    /// A computation has ended, or there is something to count of one.
+    Computed {
+        /// What came of an item.
+        answer: Option<Box<Computed>>,
+        /// Counters.
+        notes: Vec<(JobId, ExtractionNote)>,
+    },
     /// The group with this number is durable.
     Synced {
         /// As in `Action::Append`.
@@ -139,6 +149,8 @@ pub enum Action {
     Write(Vec<OutboxItem>),
     /// Ask geocode providers and caches, answer `Geocoded`.
     Geocode(Vec<weir_geo::Command>),
+    /// Compute, answer `Computed` for each.
+    Compute(Vec<Computing>),
     /// Put on its owner's queue, answer `ParcelSent`.
     HandOn(Parcel),
     /// Put into the file of dead letters, in this order; what is there already is a repetition.

@@ -280,8 +280,10 @@ fn named(letter: &Letter, document: &Document) -> KeptLetter {
         item_type: None,
         fields: Vec::new(),
     };
-    if let Content::Item { sink, item } = &letter.content {
+    if let Content::Item { sink, .. } = &letter.content {
         kept.sink = document.sinks.get(usize::from(sink.0)).map(|sink| sink.name.clone());
+    }
+    if let Content::Item { item, .. } | Content::Uncomputed { item, .. } = &letter.content {
         if let Some(schema) = job.and_then(|job| job.schemas.get(usize::from(item.schema))) {
             kept.item_type = Some(schema.name.clone());
             kept.fields = schema.fields.iter().map(|field| field.name.clone()).collect();

@@ -42,6 +42,13 @@ pub enum Content {
         /// The item, its values with their types.
         item: Item,
     },
+    /// A computation failed on it.
+    Uncomputed {
+        /// The computation's name.
+        by: String,
+        /// The item as it came to it.
+        item: Item,
+    },
     /// It was given up.
     Request {
         /// Its verdict.
@@ -58,7 +65,7 @@ impl Content {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Content::Item { item, .. } => item.id.to_hex(),
+            Content::Item { item, .. } | Content::Uncomputed { item, .. } => item.id.to_hex(),
             Content::Request { request, .. } => request.url.to_string(),
         }
     }
@@ -116,6 +123,10 @@ impl Engine {
                 Poison::Item { sink, item, reason } => {
                     (item.job, String::from(reason), Content::Item { sink, item: Item::clone(&item) })
                 }
+                Poison::Uncomputed { by, item, reason } => {
+                    let content = Content::Uncomputed { by: by.into(), item: Item::clone(&item) };
+                    (item.job, String::from(reason), content)
+                }
                 Poison::Request(dead) => {
                     let run = self.jobs.get(&dead.job);
                     let target = run.and_then(|run| run.spec.targets.get(usize::from(dead.request.target.0)));
@@ -151,11 +162,12 @@ impl Engine {
             self.letters.leave(letter.id);
             events.push(match letter.content {
                 Content::Item { sink, item } => {
-                    self.letters.pages += 1;
-                    let (number, slot) =
-                        (PAGES - self.letters.pages, self.letters.pages % u64::from(weir_frontier::SLOTS));
-                    let page = ReleaseId((u64::from(self.config.boot) << 44) | (number << 6) | slot);
-                    Event::Again(Box::new(Again { page, item: Item { job, ..item }, sinks: 1 << sink.0 }))
+                    let (page, item) = (self.letter_page(), Item { job, ..item });
+                    Event::Again(Box::new(Again { page, item, sinks: 1 << sink.0, computes: false }))
+                }
+                Content::Uncomputed { item, .. } => {
+                    let (page, item) = (self.letter_page(), Item { job, ..item });
+                    Event::Again(Box::new(Again { page, item, sinks: u32::MAX, computes: true }))
                 }
                 Content::Request { target, request, .. } => {
                     let run = self.jobs.get(&job);
@@ -172,6 +184,13 @@ impl Engine {
         let count = events.len();
         let step = self.stage.step(now, events, 0);
         self.apply(now, step, count);
+    }
+
+    /// A number that no page has: that of the page which a replayed item stands for.
+    fn letter_page(&mut self) -> ReleaseId {
+        self.letters.pages += 1;
+        let (number, slot) = (PAGES - self.letters.pages, self.letters.pages % u64::from(weir_frontier::SLOTS));
+        ReleaseId((u64::from(self.config.boot) << 44) | (number << 6) | slot)
     }
 
     pub(crate) fn recover_letter(&mut self, record: Record) {

@@ -5,6 +5,7 @@
 
 mod audit;
 mod clock;
+mod compute;
 mod crawl;
 mod delisting;
 mod ending;
@@ -35,6 +36,7 @@ mod telling;
 
 pub use audit::{Audit, AuditOptions, Difference, SinkAudit, audit};
 pub use clock::SystemClock;
+pub use compute::{Compute, ComputeOptions, Given};
 pub use crawl::{crawl, notes};
 pub use engine::Engine;
 pub use error::CrawlError;

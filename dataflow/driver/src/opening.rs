@@ -11,10 +11,10 @@ use crate::state::{Chosen, Document, State};
 use std::sync::Arc;
 use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;
-use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec};
+use weir_frontier::{Addr, ComputeStep, FrontierConfig, GeocodeField, JobSpec};
 use weir_geo::GeoConfig;
 use weir_model::{Clock, JobId, LinkBatch, SinkId, Tick};
-use weir_spider::{Geocode, Spider};
+use weir_spider::{Computation, Geocode, Spider};
 use weir_stage::{Geocoding, SinkMasks, Stage, StageConfig};
 use weir_store::{Recovery, Replayed};
 struct SpiderStart(Arc<Spider>);
@@ -71,6 +71,7 @@ pub(crate) fn open_engine(
     config.concurrency = settings.concurrency;
     config.group_us = settings.journal_group_time.as_micros() as u64;
     config.outbox_bytes_max = settings.outbox_bytes_max as usize;
+    config.computing_max = settings.compute_waiting_max;
     config.sink_names = state.document.sinks.iter().map(|sink| sink.name.clone()).collect();
     config.letter_bytes_max = settings.dead_letters_bytes_max;
     let mut engine = Engine::new(stage, config);
@@ -145,6 +146,7 @@ pub(crate) fn new_run(settings: &Settings, spider: &Arc<Spider>, job: JobId, now
         concurrency_per_domain: settings.concurrency_per_domain,
         pages_per_domain_max: settings.pages_per_domain_max,
         geocodes: spider.geocodes().iter().filter_map(geocode_field).collect(),
+        computes: spider.computations().iter().map(compute_step).collect(),
     };
     let stops = [
         settings.stop_items.map(StopRule::Items),
@@ -171,6 +173,12 @@ pub(crate) fn new_run(settings: &Settings, spider: &Arc<Spider>, job: JobId, now
 fn geocode_field(geocode: &Geocode) -> Option<GeocodeField> {
     let schema = u16::try_from(geocode.item).ok()?;
     Some(GeocodeField { schema, field: geocode.field, address: geocode.address })
+}
+
+/// As the stage knows it. Every computation has its number, also one of a type that no item has.
+fn compute_step(computation: &Computation) -> ComputeStep {
+    let schema = u16::try_from(computation.item).unwrap_or(u16::MAX);
+    ComputeStep { schema, fields: computation.fields.clone() }
 }
 
 /// Opens a sink; one that is new to the state, or was emptied, gets every item. False: it is away, and not required.

@@ -36,14 +36,16 @@ fn fit(options: &CrawlOptions, kept: &KeptLetter, sinks: &[SinkId]) -> Result<Le
     let refuse = |what: String| Err(CrawlError::Usage(format!("dead letter {}: {what}", kept.letter.id)));
     let spider = &options.spider;
     let mut letter = kept.letter.clone();
+    if let Content::Item { sink, .. } = &letter.content
+        && !sinks.contains(sink)
+    {
+        return refuse(format!(
+            "it is for the sink {}, which is not among -o; name it",
+            kept.sink.as_deref().unwrap_or("of an unknown name")
+        ));
+    }
     match &mut letter.content {
-        Content::Item { sink, item } => {
-            if !sinks.contains(sink) {
-                return refuse(format!(
-                    "it is for the sink {}, which is not among -o; name it",
-                    kept.sink.as_deref().unwrap_or("of an unknown name")
-                ));
-            }
+        Content::Item { item, .. } | Content::Uncomputed { item, .. } => {
             let name = kept.item_type.as_deref().unwrap_or_default();
             let at = spider.schemas().iter().position(|schema| schema.name == name);
             let fields_of = |at: usize| spider.schemas()[at].fields.iter().map(|field| field.name.as_str());

@@ -1,5 +1,6 @@
 //! What a crawl is asked for and what it tells: options, progress, report. Only values.
 
+use crate::compute::ComputeOptions;
 use crate::figures::JobFigures;
 use crate::geocoder::GeocodeOptions;
 use crate::settings::Settings;
@@ -28,6 +29,8 @@ pub struct CrawlOptions {
     pub sinks: Vec<Output>,
     /// How locations are found; `None`: fields to be geocoded stay empty.
     pub geocoding: Option<GeocodeOptions>,
+    /// Who may compute, and with what.
+    pub compute: ComputeOptions,
     /// Stage workers.
     pub workers: usize,
     /// Gives up an unfinished job.

@@ -62,6 +62,8 @@ pub struct Settings {
     pub fetch_memory_bytes_max: u64,
     /// Bytes of items that may wait for sinks.
     pub outbox_bytes_max: u64,
+    /// Items that may wait for computations.
+    pub compute_waiting_max: usize,
     /// Dead letters that are kept, in bytes.
     pub dead_letters_bytes_max: u64,
     /// Items in one write to a sink.
@@ -137,6 +139,7 @@ impl Default for Settings {
             fetch_wire_bytes_max: 10 << 20,
             fetch_memory_bytes_max: 64 << 20,
             outbox_bytes_max: 64 << 20,
+            compute_waiting_max: 10_000,
             dead_letters_bytes_max: 64 << 20,
             sink_batch_items: 1_000,
             delist: true,

@@ -4,11 +4,13 @@ mod stack;
 
 use stack::Stack;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use weir_driver::remote::Pace;
 use weir_driver::remote::client::NewJob;
+use weir_driver::{Compute, Given};
 use weir_model::json::{JobHeader, QueueMessage, ShardMessage, ShardStart};
-use weir_model::{ContentHash, JobId, Outcome, UnixMs};
+use weir_model::{ContentHash, JobId, Outcome, UnixMs, Value};
 
 fn shard(job: u64, hash: ContentHash) -> ShardMessage {
     let header = JobHeader {
@@ -150,4 +152,76 @@ fn the_same_spider_enqueued_twice_is_two_jobs_and_one_file() {
     stack.judge();
     stack.stop(0);
     stack.assert_settled();
+}
+
+/// Computes nothing before the gate is open.
+struct Gated(Arc<(Mutex<bool>, Condvar)>);
+
+impl Compute for Gated {
+    fn compute(&self, given: &Given<'_>) -> Result<Vec<Value>, String> {
+        let (open, opened) = &*self.0;
+        drop(opened.wait_while(open.lock().expect("no panic"), |open| !*open).expect("no panic"));
+        let title = given.text("title").ok_or("no title")?;
+        assert!(given.fills().map(|field| field.name.as_str()).eq(["length"]), "what the file says");
+        match title.len() % 10 {
+            1 => Err("it ends with a one".to_owned()),
+            2 => panic!("it ends with a two"),
+            _ => Ok(vec![Value::Int(title.len() as i64)]),
+        }
+    }
+}
+
+#[test]
+fn a_function_that_blocks_holds_up_neither_pages_nor_receipts_and_what_it_fails_on_is_refused_alone() {
+    let mut stack = Stack::new(1, 4);
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    stack.compute.functions.insert("length".to_owned(), Arc::new(Gated(Arc::clone(&gate))));
+    let computation = "[item.property.compute.l]\nfunction = \"length\"\nsend = \"title\"\npool = 3";
+    stack.compute_field("length = { compute = \"l\", type = \"int\" }", computation);
+    stack.start(0);
+    stack.start_function();
+    let job = stack.enqueue(&stack.new_job(1));
+    // All pages are fetched, and the messages with their items are deleted, before anything is computed.
+    stack.until_requests(4 + 120 + 1);
+    stack.until_empty("reports-0");
+    assert!(stack.values("length").is_empty());
+    *gate.0.lock().expect("no panic") = true;
+    gate.1.notify_all();
+    let view = stack.wait(job.job);
+    let (stats, found) = (view.stats(), stack.values("length"));
+    assert_eq!(view.outcome(), Some(Outcome::Finished));
+    assert_eq!(stats["verdict/delivered"], 124, "{stats:?}");
+    assert_eq!(stats["compute/l/computed"] + stats["compute/l/refused"], 120, "{stats:?}");
+    assert!(stats["items/refused"] == stats["compute/l/refused"] && stats["items/refused"] > 0, "{stats:?}");
+    assert!(!found.is_empty());
+    for (title, length) in found {
+        assert!(![1, 2].contains(&(title.len() % 10)), "{title} was refused");
+        assert_eq!(length, Value::Int(title.len() as i64));
+    }
+    stack.stop(0);
+    stack.assert_settled();
+}
+
+#[test]
+fn a_job_whose_spider_starts_programs_runs_only_where_the_operator_allows_it() {
+    let program = "[item.property.compute.l]\ncommand = [\"sh\", \"-c\", 'while read -r line; do echo 7; done']";
+    for allowed in [false, true] {
+        let mut stack = Stack::new(1, 1);
+        stack.compute.allow_commands = allowed;
+        stack.compute_field("length = { compute = \"l\", type = \"int\" }", program);
+        stack.start(0);
+        stack.start_function();
+        let job = stack.enqueue(&stack.new_job(1));
+        let view = stack.wait(job.job);
+        if allowed {
+            assert_eq!(view.outcome(), Some(Outcome::Finished));
+            stack.judge();
+            assert!(stack.values("length").values().all(|length| *length == Value::Int(7)));
+        } else {
+            assert_eq!(view.outcome(), Some(Outcome::Failed));
+            let failure = view.parts[0].failure.as_deref().unwrap_or_default();
+            assert!(failure.contains("--allow-commands") && failure.contains("starts a program: sh -c"), "{failure}");
+            assert_eq!(stack.requests(), 0);
+        }
+    }
 }

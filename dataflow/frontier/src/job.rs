@@ -43,6 +43,17 @@ pub struct JobSpec {
     pub pages_per_domain_max: Option<u64>,
     /// Fields that a geocoder fills (the frontier itself does not look at them).
     pub geocodes: Vec<GeocodeField>,
+    /// What is computed of items, in this order (nor does it look at these).
+    pub computes: Vec<ComputeStep>,
+}
+
+/// Fields of an item that a computation fills.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComputeStep {
+    /// Index of the item type.
+    pub schema: u16,
+    /// Indices of the fields.
+    pub fields: Vec<usize>,
 }
 
 /// A field of an item that a geocoder fills.
@@ -71,6 +82,7 @@ impl Default for JobSpec {
             concurrency_per_domain: 16,
             pages_per_domain_max: None,
             geocodes: Vec::new(),
+            computes: Vec::new(),
         }
     }
 }

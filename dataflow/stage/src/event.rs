@@ -3,6 +3,7 @@
 //! Invariant: a step's journal parts and its commands belong together. The parts must be durable before a release of a
 //! domain with a law leaves, before an item is written, before a geocode provider is asked and before a receipt is settled.
 
+use crate::compute::{Computed, Computing};
 use crate::geocode::Left;
 use crate::items::{Delisted, ItemCounts, OutboxId, OutboxItem, SinkVerdict};
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub enum Event {
     Again(Box<Again>),
     /// A sink has marked listings as gone.
     Delisted(Box<Delisted>),
+    /// A computation has ended.
+    Computed(Box<Computed>),
     /// A geocode provider or cache has answered.
     Geo(weir_geo::Event),
     /// What the step before has left (the stage's own).
@@ -57,6 +60,8 @@ pub struct Again {
     pub item: Item,
     /// To these sinks of the job, as far as they do not hold it.
     pub sinks: u32,
+    /// Computations failed on it: it begins with them once more. Otherwise nothing of it changes on its way to the sinks.
+    pub computes: bool,
 }
 
 /// What goes to the dead letters.
@@ -69,6 +74,15 @@ pub enum Poison {
         /// The item.
         item: Arc<Item>,
         /// Why, as a person reads it; may be empty.
+        reason: Box<str>,
+    },
+    /// An item that a computation failed on.
+    Uncomputed {
+        /// Which computation.
+        by: Box<str>,
+        /// The item as it came to it.
+        item: Arc<Item>,
+        /// Why, as a person reads it.
         reason: Box<str>,
     },
     /// A request that was given up.
@@ -132,6 +146,8 @@ pub struct Step {
     pub writes: Vec<OutboxItem>,
     /// What went wrong for good: durable with the step.
     pub poison: Vec<Poison>,
+    /// What is to be computed: may begin at once.
+    pub computes: Vec<Computing>,
     /// What the geocoder wants: cache requests may leave at once, calls when the step is durable.
     pub geo: Vec<weir_geo::Command>,
     /// Counters of geocoding by job: what changed. What concerns no job is under `JobId(0)`.
@@ -150,10 +166,12 @@ pub struct Step {
     pub log: Vec<LogLine>,
     /// What is alive of each open job.
     pub live: BTreeMap<JobId, JobLive>,
-    /// Bytes that wait in the outbox, or for a location.
+    /// Bytes that wait in the outbox, for a computation or for a location.
     pub outbox_bytes: usize,
-    /// Of these, bytes that wait for a location.
+    /// Of these, bytes that wait for a computation or a location.
     pub waiting_bytes: usize,
+    /// Items that wait for a computation.
+    pub computing: usize,
     /// Requests that are released and neither reported nor lost.
     pub in_flight: usize,
     /// Domains that may have more to release, over what this step might.

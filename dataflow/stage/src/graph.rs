@@ -1,7 +1,7 @@
 //! The dataflow of one worker: five operators over state that the worker owns, six with a geocoder.
 //!
 //! ```text
-//!  events ─exchange by slot─> Settle ─offers──> Prepare ─exchange by domain slot─> Admit
+//!  events ─exchange by slot─> Settle ─offers──> Prepare ─exchange by domain slot─> Admit     (Compute is in Settle)
 //!                               │ items ─[exchange by address slot─> Geocode]─ by item slot──> Items
 //!                               └ settled items ──┬──────────exchange by page slot─> Ledger
 //!                                       Items ────┘
@@ -81,7 +81,7 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>, geocodes: b
                     ledger(done.clone(), Rc::clone(state)).probe_with(&probe);
                     Way::Done(done)
                 }
-                // The first stage is above; sinks are outside and come back as events.
+                // The first stage is above, and computations with it: they ask for no other owner. Sinks are outside and come back as events.
                 (_, way) => way,
             };
         }
@@ -90,7 +90,7 @@ pub(crate) fn build(worker: &mut Worker, state: &Rc<RefCell<State>>, geocodes: b
     Graph { input, probe }
 }
 
-/// The slot an event belongs to: reports with their release, confirmations with their item, geocodes with their address or provider,
+/// The slot an event belongs to: reports with their release, confirmations with their item, computations with their page, geocodes with their address or provider,
 /// offers wherever they arrive.
 pub(crate) fn owner(event: &Event) -> Option<u8> {
     match event {
@@ -98,6 +98,7 @@ pub(crate) fn owner(event: &Event) -> Option<u8> {
         Event::Written { id, .. } | Event::Refused { id, .. } => Some(id.slot()),
         Event::Again(again) => Some(page_slot(again.page)),
         Event::Delisted(delisted) => Some(delisted.slot),
+        Event::Computed(computed) => Some(computed.id.slot()),
         Event::Geo(event) => Some(event.slot() as u8),
         Event::Left(left) => left.0.slot(),
         Event::Offer(_) | Event::Robots(_) => None,

@@ -67,7 +67,7 @@ pub struct ItemCounts {
     pub stale: u64,
     /// Writes confirmed, by sink and item.
     pub stored: u64,
-    /// Refusals, by sink and item.
+    /// Refusals, by sink and item; and items that a computation failed on.
     pub refused: u64,
 }
 
@@ -82,6 +82,9 @@ impl ItemCounts {
         self.refused += other.refused;
     }
 }
+
+/// What an item counts that a computation failed on.
+const UNCOMPUTED: ItemCounts = ItemCounts { scraped: 1, settled: 1, unchanged: 0, stale: 0, stored: 0, refused: 1 };
 
 impl SinkVerdict {
     fn count(self) -> ItemCounts {
@@ -251,6 +254,11 @@ impl Items {
         self.count(job, &delta, out);
     }
 
+    /// A computation failed on an item: it ends before any sink.
+    pub fn uncomputed(&mut self, job: JobId, out: &mut ItemsOut) {
+        self.count(job, &UNCOMPUTED, out);
+    }
+
     /// A sink has refused one item: settled, and poison with the reason.
     pub fn refused(&mut self, sink: SinkId, id: OutboxId, reason: Box<str>, journal: &mut Vec<u8>, out: &mut ItemsOut) {
         let slot = &self.slots[usize::from(id.slot())];
@@ -269,7 +277,7 @@ impl Items {
         }
     }
 
-    /// Applies one journal record of this module (types 64 to 66, and 70); others are ignored.
+    /// Applies one journal record of this module (types 64 to 66, 70 and 73); others are ignored.
     pub fn replay(&mut self, kind: u8, slot: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
         if slot >= SLOTS {
             return Err(WireError { expected: "a slot, 0 to 63" });
@@ -299,6 +307,11 @@ impl Items {
                     delta.settled = 1;
                 }
                 self.counts.entry(job).or_default().add(&delta);
+            }
+            record::COMPUTE_REFUSED => {
+                let (_id, _page) = (fields.fixed()?, fields.fixed()?);
+                let job = JobId(fields.u64()?);
+                self.counts.entry(job).or_default().add(&UNCOMPUTED);
             }
             record::DELISTED => state.delisted(&record::read_delisted(slot, fields)?),
             _ => {}

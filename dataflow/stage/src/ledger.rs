@@ -1,7 +1,7 @@
 //! Pages whose items are still on their way: a page is delivered when the last of its items has settled.
 //!
 //! Owned by the worker of the page's slot (the low six bits of its release). Invariant: `remaining` is the number of items
-//! of the page that wait for a location, are in some outbox or between two operators.
+//! of the page that wait for a computation or a location, are in some outbox or between two operators.
 
 use crate::hash::KeyMap;
 use crate::items::SLOTS;
@@ -89,13 +89,13 @@ impl Ledger {
                     self.shift(outbox.page, outbox.item.job, 1);
                 }
             }
-            record::WAITS => {
+            record::WAITS | record::COMPUTES => {
                 let (_, page, item) = record::read_waits(fields)?;
                 if self.owns(page) {
                     self.shift(page, item.job, 1);
                 }
             }
-            record::ITEM_DONE | record::WAIT_ENDED => {
+            record::ITEM_DONE | record::WAIT_ENDED | record::COMPUTE_ENDED | record::COMPUTE_REFUSED => {
                 let _ = fields.fixed()?;
                 let page = ReleaseId(fields.fixed()?);
                 let job = JobId(fields.u64()?);

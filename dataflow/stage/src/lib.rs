@@ -4,6 +4,7 @@
 //! no disk: it is told the time with every step, and what it wants done comes back as the step's commands. The only crate
 //! that names timely.
 
+mod compute;
 mod event;
 mod geocode;
 mod graph;
@@ -17,6 +18,7 @@ mod remote;
 mod stage;
 mod worker;
 
+pub use compute::{ComputeId, Computed, Computing, Made, Uncomputed};
 pub use event::{Again, Event, JobLive, LaneBytes, LeftOver, Poison, Step};
 pub use geocode::Geocoding;
 pub use items::{

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 pub enum ItemStage {
     /// The report of its page is taken.
     Settle,
+    /// Programs and functions fill fields.
+    Compute,
     /// Its address becomes a location.
     Geocode,
     /// It is compared with what the sinks hold.
@@ -34,12 +36,18 @@ pub struct Passage {
 }
 
 /// The order.
-pub static ITEM_PATH: [Passage; 5] = [
+pub static ITEM_PATH: [Passage; 6] = [
     Passage {
         stage: ItemStage::Settle,
         name: "Settle",
         does: "takes the page's report and its items with it; the second report of one request ends here",
         when: "always",
+    },
+    Passage {
+        stage: ItemStage::Compute,
+        name: "Compute",
+        does: "fills `compute` fields; an item waits for its program or function without holding up others",
+        when: "when its type has a computation",
     },
     Passage {
         stage: ItemStage::Geocode,
@@ -101,9 +109,11 @@ mod tests {
     #[test]
     fn an_item_changes_only_before_its_content_is_compared_and_each_stage_is_passed_once() {
         let at = |stage| ITEM_PATH.iter().filter(|passage| passage.stage == stage).count();
-        let all = [ItemStage::Settle, ItemStage::Geocode, ItemStage::Items, ItemStage::Sinks, ItemStage::Ledger];
-        assert!(all.iter().all(|stage| at(*stage) == 1));
+        let changing = [ItemStage::Compute, ItemStage::Geocode];
+        let all = [ItemStage::Settle, ItemStage::Items, ItemStage::Sinks, ItemStage::Ledger].into_iter().chain(changing);
+        assert!(all.into_iter().all(|stage| at(stage) == 1));
         let place = |stage| ITEM_PATH.iter().position(|passage| passage.stage == stage);
-        assert!(place(ItemStage::Geocode) < place(ItemStage::Items));
+        assert!(changing.into_iter().all(|stage| place(stage) < place(ItemStage::Items)));
+        assert!(place(ItemStage::Compute) < place(ItemStage::Geocode), "an address may be computed");
     }
 }

@@ -3,6 +3,7 @@
 //! Layout of every record: varint length of what follows, type byte, slot byte, fields. Invariant: a reader refuses bytes
 //! that a writer did not make, and never panics.
 
+use crate::compute::ComputeId;
 use crate::items::{Delisted, OutboxId, SinkVerdict};
 use weir_geo::Waiter;
 use weir_model::wire::{Reader, WireError, put_fixed, put_item, put_u64, read_item};
@@ -22,6 +23,13 @@ pub(crate) const WAITS: u8 = 68;
 pub(crate) const WAIT_ENDED: u8 = 69;
 /// A sink has marked listings as gone.
 pub(crate) const DELISTED: u8 = 70;
+
+/// An item waits for a computation. Fields as those of `WAITS`.
+pub(crate) const COMPUTES: u8 = 71;
+/// It goes on: what it is then is in another record of the same group. Fields as those of `ITEM_DONE`.
+pub(crate) const COMPUTE_ENDED: u8 = 72;
+/// A computation failed on it: it ends here. Fields as those of `ITEM_DONE`.
+pub(crate) const COMPUTE_REFUSED: u8 = 73;
 
 /// Appends one record, its length in front.
 pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
@@ -134,6 +142,19 @@ pub(crate) fn read_waits(reader: &mut Reader<'_>) -> Result<(Waiter, ReleaseId, 
 pub(crate) fn wait_ended(journal: &mut Vec<u8>, slot: u8, waiter: Waiter, page: ReleaseId, job: JobId) {
     framed(journal, WAIT_ENDED, slot, |out| {
         put_fixed(out, waiter.0);
+        put_fixed(out, page.0);
+        put_u64(out, job.0);
+    });
+}
+
+pub(crate) fn computes(journal: &mut Vec<u8>, id: ComputeId, page: ReleaseId, item: &Item) {
+    framed(journal, COMPUTES, id.slot(), |out| put_waits_fields(out, Waiter(id.0), page, item));
+}
+
+/// `kind`: `COMPUTE_ENDED` or `COMPUTE_REFUSED`.
+pub(crate) fn compute_ended(journal: &mut Vec<u8>, kind: u8, id: ComputeId, page: ReleaseId, job: JobId) {
+    framed(journal, kind, id.slot(), |out| {
+        put_fixed(out, id.0);
         put_fixed(out, page.0);
         put_u64(out, job.0);
     });

@@ -327,6 +327,7 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     append(&mut step.writes, taken.items.writes);
     append(&mut step.poison, taken.items.refused);
     step.poison.extend(out.dead.into_iter().map(|dead| Poison::Request(Box::new(dead))));
+    append(&mut step.computes, taken.computes);
     append(&mut step.geo, taken.geo.commands);
     append(&mut step.geo_notices, taken.geo.notices);
     for (job, counts) in &taken.geo.counts {
@@ -344,6 +345,7 @@ fn take(step: &mut Step, worker: usize, taken: Taken) {
     }
     step.outbox_bytes += taken.outbox_bytes;
     step.waiting_bytes += taken.waiting_bytes;
+    step.computing += taken.computing;
     step.in_flight += taken.leased;
     step.ready += taken.ready;
     step.next_wake = step.next_wake.min(taken.next_wake);

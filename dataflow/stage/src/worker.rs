@@ -3,6 +3,7 @@
 //! Phase one runs the dataflow until it has come to rest everywhere; phase two releases what is due. A worker knows no time
 //! but what it is told with a step, and touches nothing outside: what it wants is left in `Out` and taken by the shell.
 
+use crate::compute::{Compute, Computing, Onward};
 use crate::event::{Again, Event, JobLive, LaneBytes, LeftOver};
 use crate::geocode::{GeoTaken, Geocode, Geocoding, Left, PageItem};
 use crate::graph::{self, Graph};
@@ -37,6 +38,7 @@ pub(crate) struct WorkerConfig {
 /// The state that the operators of one worker share.
 pub(crate) struct State {
     frontier: Frontier,
+    compute: Compute,
     geocode: Geocode,
     items: Items,
     ledger: Ledger,
@@ -70,31 +72,43 @@ impl State {
                 self.items.refused(sink, id, reason, &mut self.out.journal, &mut self.items_out);
             }
             Event::Again(again) => {
-                let Again { page, item, sinks } = *again;
+                let Again { page, item, sinks, computes } = *again;
                 let counts = self.out.counters.job(item.job);
                 counts.offered += 1;
                 counts.admitted += 1;
                 counts.pending += 1;
                 self.ledger.open(page, item.job, 1);
-                self.page_items.push(PageItem { sinks, ..PageItem::plain(page, item) });
+                if computes {
+                    self.enter(page, item);
+                } else {
+                    self.page_items.push(PageItem { sinks, ..PageItem::plain(page, item) });
+                }
             }
             Event::Delisted(delisted) => self.items.delisted(&delisted, &mut self.out.journal),
             Event::Report(report) => {
                 self.frontier.settle(self.now, *report, &mut self.out);
                 self.offers.append(&mut self.out.offers);
                 self.robots.append(&mut self.out.robots);
-                for page in self.out.pages.drain(..) {
+                // Taken and put back: its room is kept for the next report.
+                let mut pages = std::mem::take(&mut self.out.pages);
+                for page in pages.drain(..) {
                     let job = page.job;
                     self.notes.extend(page.notes.into_iter().map(|note| (job, note)));
                     self.ledger.open(page.release, job, page.items.len() as u32);
                     let release = page.release;
-                    if self.geocode.is_on() {
-                        self.page_items.extend(page.items.into_iter().map(|item| self.geocode.enter(release, item)));
-                    } else {
-                        self.page_items.extend(page.items.into_iter().map(|item| PageItem::plain(release, item)));
-                    }
+                    page.items.into_iter().for_each(|item| self.enter(release, item));
                 }
+                self.out.pages = pages;
             }
+            Event::Computed(computed) => match self.compute.computed(*computed, &mut self.out.journal) {
+                Onward::Nowhere => {}
+                Onward::On(page, item) => self.geocode_or_pass(page, item),
+                Onward::Refused(page, job, poison) => {
+                    self.items.uncomputed(job, &mut self.items_out);
+                    self.items_out.refused.push(poison);
+                    self.items_out.settled_pages.push(page);
+                }
+            },
             Event::Geo(event) => {
                 self.geocode.event(self.now, event, &mut self.out.journal, &mut self.page_items);
             }
@@ -102,6 +116,18 @@ impl State {
                 self.geocode.take_left(self.now, left, &mut self.out.journal, &mut self.page_items);
             }
         }
+    }
+
+    /// A new item of a page: to its computations, to the geocoder, on.
+    fn enter(&mut self, page: ReleaseId, item: Item) {
+        if let Some(item) = self.compute.begin(page, item, &mut self.out.journal) {
+            self.geocode_or_pass(page, item);
+        }
+    }
+
+    fn geocode_or_pass(&mut self, page: ReleaseId, item: Item) {
+        let item = if self.geocode.is_on() { self.geocode.enter(page, item) } else { PageItem::plain(page, item) };
+        self.page_items.push(item);
     }
 
     pub fn prepare(&mut self, offer: &Offer) {
@@ -140,15 +166,18 @@ pub(crate) struct Taken {
     pub journal: Option<LaneBytes>,
     pub out: Out,
     pub items: ItemsOut,
+    pub computes: Vec<Computing>,
     pub geo: GeoTaken,
     pub notes: Vec<(JobId, ExtractionNote)>,
     /// URLs that other stages own.
     pub elsewhere: Vec<Elsewhere>,
     pub live: BTreeMap<JobId, JobLive>,
-    /// Bytes that wait in the outbox, or for a location.
+    /// Bytes that wait in the outbox, for a computation or for a location.
     pub outbox_bytes: usize,
-    /// Of these, for a location.
+    /// Of these, for a computation or a location.
     pub waiting_bytes: usize,
+    /// Items that wait for a computation.
+    pub computing: usize,
     /// Releases under way.
     pub leased: usize,
     /// Domains that could have released more.
@@ -178,6 +207,7 @@ impl Shell {
         let boot = BootInfo { epoch: config.boot };
         let state = Rc::new(RefCell::new(State {
             frontier: Frontier::new(Arc::clone(&config.frontier), config.lane, index, peers, boot),
+            compute: Compute::new(index, peers, config.boot),
             geocode: Geocode::new(config.geocoding.as_deref(), index, peers, config.boot),
             items: Items::new(index, peers, config.boot),
             ledger: Ledger::new(index, peers),
@@ -204,6 +234,7 @@ impl Shell {
         state.jobs.open(Arc::clone(spec));
         state.frontier.open_job(Arc::clone(spec));
         state.items.open_job(spec.id, masks);
+        state.compute.open_job(spec.id, &spec.computes);
         state.geocode.open_job(spec.id, &spec.geocodes);
         state.open.retain(|job| *job != spec.id);
         state.open.push(spec.id);
@@ -213,6 +244,7 @@ impl Shell {
         let state = &mut *self.state.borrow_mut();
         state.frontier.close_job(job, abandon, &mut state.out);
         state.items.close_job(job, abandon);
+        state.compute.close_job(job, abandon);
         state.geocode.close_job(job, abandon);
         if abandon {
             for _ in 0..state.ledger.give_up(job) {
@@ -278,7 +310,7 @@ impl Shell {
         }
         state.frontier.end_step(&mut state.out);
         state.out.log.append(&mut state.scratch.log);
-        let waiting_bytes = state.geocode.waiting_bytes();
+        let waiting_bytes = state.geocode.waiting_bytes() + state.compute.waiting_bytes();
         let is_at_rest = self.left.is_empty() && state.geocode.left.is_empty();
         let mut taken = Taken {
             geo,
@@ -288,6 +320,8 @@ impl Shell {
             elsewhere: std::mem::take(&mut state.scratch.elsewhere),
             outbox_bytes: state.items.outbox_bytes() + waiting_bytes,
             waiting_bytes,
+            computes: state.compute.take_wanted(),
+            computing: state.compute.waiting(),
             leased: state.frontier.in_flight(),
             ready: state.frontier.ready_hint(),
             next_wake: if is_at_rest { state.frontier.next_wake().min(state.geocode.next_wake()) } else { state.now },
@@ -314,8 +348,9 @@ impl Shell {
             return state.frontier.replay(addr, record);
         }
         let slot = fields.u8()?;
-        let (mut again, mut once_more) = (fields, fields);
+        let (mut again, mut once_more, mut and_more) = (fields, fields, fields);
         state.items.replay(kind, slot, &mut fields)?;
+        state.compute.replay(kind, slot, &mut and_more)?;
         state.geocode.replay(kind, slot, &mut once_more)?;
         state.ledger.replay(kind, &mut again)
     }
@@ -334,6 +369,7 @@ impl Shell {
             }
             "items" => state.items.restore(slot.parse().map_err(|_| wrong)?, bytes),
             "ledger" => state.ledger.restore(bytes),
+            "computing" => state.compute.restore(bytes),
             "waiting" => state.geocode.restore_waiting(bytes),
             "geo" => state.geocode.restore(bytes),
             // Sums: one worker takes them all.
@@ -349,6 +385,8 @@ impl Shell {
         state.frontier.finish_replay(now);
         state.items.rewrite_outbox(&mut state.items_out);
         state.ledger.finish_replay();
+        let passed = state.compute.finish_replay();
+        self.left.extend(passed.into_iter().map(|computed| Event::Computed(Box::new(computed))));
         state.geocode.finish_replay(now);
         // What replay counted is in the durable counts; deltas start at zero.
         state.out.counters.clear();
@@ -399,6 +437,11 @@ impl Shell {
         state.ledger.snapshot(&mut bytes);
         write(&format!("ledger/{index}"), &bytes)?;
         bytes.clear();
+        state.compute.snapshot(&mut bytes);
+        if !bytes.is_empty() {
+            write(&format!("computing/{index}"), &bytes)?;
+            bytes.clear();
+        }
         state.geocode.snapshot_waiting(&mut bytes);
         if !bytes.is_empty() {
             write(&format!("waiting/{index}"), &bytes)?;

@@ -42,7 +42,7 @@ fn an_item_that_is_let_in_again_goes_to_its_sink_alone_and_outlives_the_process(
         world.written(FEED, write.id, SinkVerdict::Stored);
         world.written(TABLE, write.id, SinkVerdict::Refused);
         let page = ReleaseId((1 << 44) - 64 + 5);
-        let again = Again { page, item: item(1, 1, 1), sinks: 1 << TABLE };
+        let again = Again { page, item: item(1, 1, 1), sinks: 1 << TABLE, computes: false };
         let step = world.step(vec![Event::Again(Box::new(again))]);
         assert_eq!(step.writes.iter().map(|write| write.sinks).collect::<Vec<_>>(), [sinks(&[TABLE])]);
         world.restart(workers);
@@ -54,7 +54,7 @@ fn an_item_that_is_let_in_again_goes_to_its_sink_alone_and_outlives_the_process(
         let urls = counts.get(JOB).expect("counted");
         assert_eq!(urls.offered, urls.verdicts(), "one verdict each");
         // The table holds it now: once more is nothing to do.
-        let again = Again { page: ReleaseId(page.0 - 64), item: item(1, 1, 1), sinks: 1 << TABLE };
+        let again = Again { page: ReleaseId(page.0 - 64), item: item(1, 1, 1), sinks: 1 << TABLE, computes: false };
         assert!(world.step(vec![Event::Again(Box::new(again))]).writes.is_empty());
         assert_eq!(world.delivered, 3);
     }

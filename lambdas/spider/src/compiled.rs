@@ -85,6 +85,8 @@ pub(crate) enum Plan {
     Context(ContextValue),
     /// Null until a geocoder fills it.
     Geocode,
+    /// Null until a computation fills it.
+    Compute,
 }
 
 /// One field of an item, or one carried value.

@@ -72,6 +72,7 @@
 //! image_urls  = { xpath = '//*[@itemprop="image"][1]/@src', map = ["absolute_url"], many = true }
 //! address     = { css = "address::text", map = ["trim"] }
 //! location    = { geocode = "address", type = "geo_point" }
+//! score       = { compute = "scorer", type = "float" }
 //! url         = { value = "response.url" }   # response.url, response.status, now, spider, job, server, args.NAME
 //! date        = { value = "now" }            # volatile by itself
 //! listed_as   = { carry = "title" }          # from the page before
@@ -82,6 +83,14 @@
 //! name        = { from = [{ css = "h1::text" }, { carry = "title" }, { const = "?" }], map = ["trim"] }   # the first that finds
 //! listed_on   = { xpath = '//time/text()', type = "date", format = "%d/%m/%Y" }
 //! views       = { css = ".views::text", type = "int", volatile = true }   # does not make the item a changed one
+//!
+//! [item.property.compute.scorer]             # fills the fields that name it; docs/computation.md
+//! command = ["python3", "score.py"]          # a line in, a line out; only with --allow-commands
+//! send = ["title", "price"]                  # default: all fields that are known by then
+//! timeout = "5s"
+//! pool = 2
+//! # format = "text"                           # of one field, for one field; else JSON
+//! # function = "scorer"                       # instead of a command: registered by the program around weir
 //!
 //! [[contract]]
 //! url = "${base}/properties/property_000000.html"
@@ -104,6 +113,7 @@
 //! `{ json = "$.path" }`.
 
 mod compiled;
+mod computation;
 mod context;
 mod convert;
 mod error;
@@ -123,6 +133,7 @@ mod template;
 mod text;
 
 pub use compiled::Engine;
+pub use computation::{Computation, LineFormat, Performer};
 pub use error::{SpiderError, SpiderErrors, Unreadable};
 pub use run::{ExtractLimits, Extraction, Extractor, Page};
 pub use spider::{Bounds, Contract, Geocode, Order, Spider};

@@ -3,12 +3,13 @@
 //! Invariant: immutable; `targets()[0]` is what start pages are for.
 
 use crate::compiled::{Engine, FollowRule, InsideDoc, ItemRule};
+use crate::computation::Computation;
 use crate::error::SpiderErrors;
 use crate::start::StartUrls;
 use crate::target::Target;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_model::{ItemSchema, TargetId};
+use weir_model::{ItemSchema, TargetId, Value};
 
 /// Which of a domain's queued requests of one priority goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +94,7 @@ pub struct Spider {
     pub(crate) settings: toml::Table,
     pub(crate) contracts: Vec<Contract>,
     pub(crate) geocodes: Vec<Geocode>,
+    pub(crate) computations: Vec<Computation>,
     pub(crate) order: Order,
     pub(crate) depth_max: Option<u16>,
     pub(crate) engine: Engine,
@@ -177,6 +179,28 @@ impl Spider {
     #[must_use]
     pub fn geocodes(&self) -> &[Geocode] {
         &self.geocodes
+    }
+
+    /// What fills `compute` fields, in the order in which items pass.
+    #[must_use]
+    pub fn computations(&self) -> &[Computation] {
+        &self.computations
+    }
+
+    /// A computed value for a field, as JSON: null when it is nothing.
+    ///
+    /// # Errors
+    /// The name of the counter, when it does not convert to the field's type.
+    pub fn read_json(&self, item: usize, field: usize, json: &serde_json::Value) -> Result<Value, &'static str> {
+        self.items.get(item).and_then(|rule| rule.fields.get(field)).map_or(Ok(Value::Null), |rule| rule.of_json(json))
+    }
+
+    /// A computed value for a field, as text: null when it is empty.
+    ///
+    /// # Errors
+    /// As `read_json`.
+    pub fn read_text(&self, item: usize, field: usize, text: &str) -> Result<Value, &'static str> {
+        self.items.get(item).and_then(|rule| rule.fields.get(field)).map_or(Ok(Value::Null), |rule| rule.of_text(text))
     }
 
     /// Which queued request goes first; LIFO when the file does not say.

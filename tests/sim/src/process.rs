@@ -401,7 +401,9 @@ impl Sim {
                 }
                 Action::Write(items) => self.write(&items),
                 Action::Letters(letters) => self.letters.append(&letters),
-                Action::Geocode(_) | Action::HandOn(_) => unreachable!("stories have no geocoder and one stage"),
+                Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_) => {
+                    unreachable!("stories have no geocoder, no computations and one stage")
+                },
                 Action::Settle(receipts) => {
                     for receipt in receipts {
                         self.settle(receipt);

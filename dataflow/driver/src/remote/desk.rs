@@ -69,6 +69,7 @@ pub(super) fn prepare_job(options: &StageOptions, header: JobHeader, text: &str)
     let name = header.hash.spider_key();
     let args: Vec<(String, String)> = header.args.clone().into_iter().collect();
     let spider = Spider::load(&name, text, &args).map(Arc::new).map_err(|errors| errors.to_string())?;
+    crate::compute::check(&options.compute, &spider)?;
     let settings = job_settings(&spider, &header)?;
     let sinks = (options.sinks)(&spider, &header).map_err(|error| error.to_string())?;
     let default = Settings::default();

@@ -135,6 +135,7 @@ impl StageDriver {
         self.write_part(&part);
         tracing::info!(job = job.0, spider = part.spider, outcome = outcome.as_str(), "job ended");
         self.engine.forget(job);
+        self.computer.close(job);
         if let Some(open) = self.jobs.remove(&job) {
             for sink in open.sinks {
                 // The end was durable before: whatever it confirmed then is complete.

@@ -24,6 +24,7 @@ mod window;
 pub use outside::FromOutside;
 pub use status::{JobDocument, JobPart, job_key, part_key, status_key};
 
+use crate::compute::ComputeOptions;
 use crate::geocoder::GeocodeOptions;
 use crate::report::Output;
 use crate::settings::Settings;
@@ -109,6 +110,8 @@ pub struct StageOptions {
     pub sinks: SinkMaker,
     /// How locations are found; `None`: fields to be geocoded stay empty.
     pub geocoding: Option<GeocodeOptions>,
+    /// Who may compute, and with what.
+    pub compute: ComputeOptions,
     /// Workers of the dataflow.
     pub workers: usize,
     /// See there.

@@ -70,6 +70,7 @@ pub(super) fn open_engine(
     config.message_releases_max = MESSAGE_RELEASES;
     config.group_us = options.settings.journal_group_time.as_micros() as u64;
     config.outbox_bytes_max = options.settings.outbox_bytes_max as usize;
+    config.computing_max = options.settings.compute_waiting_max;
     config.sink_names = state.document.sinks.iter().map(|sink| sink.name.clone()).collect();
     config.letter_bytes_max = options.settings.dead_letters_bytes_max;
     let mut engine = Engine::new(stage, config);

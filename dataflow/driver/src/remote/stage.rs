@@ -6,6 +6,7 @@ use super::outside::{FromOutside, Outside};
 use super::window::Window;
 use super::{StageOptions, opening};
 use crate::clock::SystemClock;
+use crate::compute::{Broken, Computer};
 use crate::crawl::ToDriver;
 use crate::engine::Engine;
 use crate::error::CrawlError;
@@ -52,6 +53,7 @@ pub(super) struct StageDriver {
     driver: Sender<ToDriver>,
     pub journal: JournalThread,
     geocoder: GeocodeThread,
+    pub computer: Computer,
     pub outside: Outside,
     pub document: Document,
     pub jobs: BTreeMap<JobId, OpenJob>,
@@ -114,6 +116,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         Some(geocoding) => GeocodeThread::start(geocoding, Arc::clone(&clock), driver.clone())?,
         None => GeocodeThread::none(),
     };
+    let computer = Computer::new(options.compute.clone(), Broken::Refuses, driver.clone());
     let document = state.document;
     let journal = {
         let (letters, clock) = (state.letters, Arc::clone(&clock));
@@ -130,6 +133,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         driver,
         journal,
         geocoder,
+        computer,
         outside,
         document,
         jobs,
@@ -157,6 +161,7 @@ impl StageDriver {
     fn begin(&mut self) -> Result<(), CrawlError> {
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
             self.open_sinks(job)?;
+            self.computer.open(job, &self.jobs[&job].spider)?;
         }
         self.journal.save(&self.document)?;
         for parcel in self.engine.unsent_parcels() {
@@ -242,6 +247,7 @@ impl StageDriver {
             }
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Geocoded(events) => Input::Geocoded(events),
+            ToDriver::Computed { answer, notes } => Input::Computed { answer, notes },
             ToDriver::Synced { group, journal_bytes } => {
                 self.journal_bytes = journal_bytes;
                 Input::Synced { group }
@@ -405,7 +411,9 @@ impl StageDriver {
             stage.jobs.push(entry);
         }
         self.engine.name_sinks(self.document.sinks.iter().map(|sink| sink.name.clone()).collect());
-        if let Err(error) = self.journal.save(&self.document) {
+        let saved = self.journal.save(&self.document);
+        let opened = self.computer.open(job, &self.jobs[&job].spider);
+        if let Err(error) = saved.and(opened) {
             self.failure.get_or_insert(error);
         }
         self.engine.open_job(run);
@@ -513,6 +521,7 @@ impl StageDriver {
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
+                Action::Compute(wanted) => self.computer.send(wanted),
                 Action::Letters(letters) => self.journal.letters(letters),
                 Action::HandOn(parcel) => self.outside.hand_on(parcel),
                 Action::Settle(receipts) => {
@@ -597,7 +606,10 @@ impl StageDriver {
             actions.extend(self.engine.flush(now));
             // Nothing new is begun at the end; parcels are in the journal.
             actions.retain(|action| {
-                !matches!(action, Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::HandOn(_))
+                !matches!(
+                    action,
+                    Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_)
+                )
             });
             self.perform(actions);
             if !self.engine.is_quiet() && !self.receive(LOOK_EVERY) {
@@ -608,7 +620,7 @@ impl StageDriver {
             let part = self.part(job, None, None);
             self.write_part(&part);
         }
-        let StageDriver { outside, jobs, geocoder, journal, failure, .. } = self;
+        let StageDriver { outside, jobs, geocoder, computer, journal, failure, .. } = self;
         outside.end();
         for (_, open) in jobs {
             for sink in open.sinks {
@@ -618,6 +630,7 @@ impl StageDriver {
             }
         }
         geocoder.end();
+        computer.end();
         journal.end();
         match failure {
             Some(error) => Err(error),

@@ -151,6 +151,10 @@ pub(super) static TABLE: &[Entry] = &[
         s.outbox_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
         Ok(())
     }),
+    entry!("compute.waiting_max", [], "items that may wait for computations before fetching pauses", |s, v, _| {
+        s.compute_waiting_max = v.within(1, 10_000_000, "a whole number from 1 to 10000000")? as usize;
+        Ok(())
+    }),
     entry!("sink_batch_items", ["CONCURRENT_ITEMS"], "items in one write to a sink, at most", |s, v, _| {
         s.sink_batch_items = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
         Ok(())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark};
 use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
 use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
-use weir_driver::{Output, Settings, SystemClock};
+use weir_driver::{ComputeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
 use weir_frontier::Slice;
 use weir_frontier::config::NoLaw;
@@ -37,6 +37,8 @@ pub struct Stack {
     /// A function dies of every message that names this.
     pub poison: Option<&'static str>,
     pub pace: Pace,
+    /// Who may compute.
+    pub compute: ComputeOptions,
     spider: &'static Spider,
     text: &'static str,
 }
@@ -95,9 +97,26 @@ impl Stack {
             duplicates: false,
             poison: None,
             pace: Pace { timeout: Duration::from_secs(5), grace: Duration::from_secs(5), ..Pace::default() },
+            compute: ComputeOptions::default(),
             spider,
             text,
         }
+    }
+
+    /// From here on listings have another field, and a computation that fills it.
+    pub fn compute_field(&mut self, field: &str, computation: &str) {
+        let text = self.text.replace("[[contract]]", &format!("{computation}\n[[contract]]"));
+        let text = text.replace("[item.property.fields]\n", &format!("[item.property.fields]\n{field}\n"));
+        let base = ("base".to_owned(), format!("http://localhost:{}", self.site.port()));
+        (self.spider, self.text) = kept(text, &[base]);
+    }
+
+    /// A field of every listing that arrived, by title.
+    pub fn values(&self, field: &str) -> BTreeMap<String, Value> {
+        let schema = &self.spider.schemas()[0];
+        let (title, field) = (schema.position("title").expect("titles"), schema.position(field).expect("a field"));
+        let rows = self.rows.lock().expect("no panic");
+        rows.values().map(|(_, item)| (text(&item.values[title]), item.values[field].clone())).collect()
     }
 
     fn queue(&self, name: &str) -> Arc<dyn MessageQueue> {
@@ -116,7 +135,7 @@ impl Stack {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, rows) = (Arc::clone(&stop), Arc::clone(&self.rows));
-        let pace = self.pace;
+        let (pace, compute) = (self.pace, self.compute.clone());
         let (state, of) = (self.folder.path().join(format!("stage-{stage}")), self.stages);
         let thread = std::thread::spawn(move || {
             let options = StageOptions {
@@ -129,6 +148,7 @@ impl Stack {
                     Ok(vec![Output { sink: Box::new(Kept(Arc::clone(&rows))), required: true }])
                 }),
                 geocoding: None,
+                compute,
                 workers: 1,
                 pace,
                 queues,

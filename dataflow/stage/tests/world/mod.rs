@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use weir_frontier::{Addr, FrontierConfig, GeocodeField, JobSpec, Offer, record};
+use weir_frontier::{Addr, ComputeStep, FrontierConfig, GeocodeField, JobSpec, Offer, record};
 use weir_geo::{Call, CallResult, Command, GeoCounts, HttpAnswer};
 use weir_model::{
     FetchOutcome, Item, ItemId, JobId, LinkBatch, Release, ReleaseId, Report, SinkId, TargetId, Tick, Value,
 };
 use weir_stage::{
-    Event, Geocoding, ItemCounts, LaneBytes, OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig, Step,
+    Computing, Event, Geocoding, ItemCounts, LaneBytes, OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig, Step,
 };
 
 pub const JOB: JobId = JobId(1);
@@ -58,6 +58,8 @@ pub struct World {
     geocoding: Option<Arc<Geocoding>>,
     /// What the geocoder wanted and nobody has answered.
     pub wanted: Vec<Command>,
+    /// What was to be computed since the start.
+    pub computes: Vec<Computing>,
     pub geo_counts: GeoCounts,
     /// Every write that sinks were told, in order.
     pub told: Vec<OutboxItem>,
@@ -86,6 +88,7 @@ impl World {
             last: Step::default(),
             geocoding,
             wanted: Vec::new(),
+            computes: Vec::new(),
             geo_counts: GeoCounts::default(),
             told: Vec::new(),
             reports: BTreeMap::new(),
@@ -105,6 +108,7 @@ impl World {
         self.journal.extend(step.journal.iter().cloned());
         self.delivered += step.counters.iter().map(|(_, counts)| counts.delivered).sum::<u64>();
         self.wanted.extend(step.geo.iter().cloned());
+        self.computes.extend(step.computes.iter().cloned());
         step.geo_counts.values().for_each(|counts| self.geo_counts.add(counts));
         self.told.extend(step.writes.iter().cloned());
         for write in &step.writes {
@@ -248,6 +252,7 @@ impl World {
         self.boot += 1;
         self.stage = stage(self.lanes, self.boot, workers, &self.geocoding);
         self.wanted.clear();
+        self.computes.clear();
         self.lanes += workers as u16;
         self.jobs = jobs;
         for (job, masks) in &self.jobs {
@@ -306,8 +311,17 @@ pub fn found(lat: f64, lon: f64) -> String {
 }
 
 fn spec(job: JobId) -> Arc<JobSpec> {
+    // Items of type 7 pass two computations, others none.
+    let computes = [vec![1], vec![2, 0]].map(|fields| ComputeStep { schema: 7, fields }).to_vec();
     let geocodes = [(1, 0), (3, 2)].map(|(field, address)| GeocodeField { schema: 0, field, address }).to_vec();
-    Arc::new(JobSpec { id: job, obey_robots: false, concurrency_per_domain: 1_000, geocodes, ..JobSpec::default() })
+    Arc::new(JobSpec {
+        id: job,
+        obey_robots: false,
+        concurrency_per_domain: 1_000,
+        geocodes,
+        computes,
+        ..JobSpec::default()
+    })
 }
 
 fn stage(first_lane: u16, boot: u32, workers: usize, geocoding: &Option<Arc<Geocoding>>) -> Stage {

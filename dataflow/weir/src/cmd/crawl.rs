@@ -7,7 +7,7 @@ use clap::Args as ClapArgs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_connector::{ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
-use weir_driver::{CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings};
+use weir_driver::{ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
 use weir_model::Outcome;
@@ -52,6 +52,9 @@ pub struct Args {
     /// Write a JSON line for each event (page, item, sink outcome, error) at the end of this file
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// Let the spider file start the programs that its computations name
+    #[arg(long)]
+    allow_commands: bool,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -89,6 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         fresh: args.fresh,
         replay: None,
         events: args.events,
+        allow_commands: args.allow_commands,
     };
     let report = crawl(options, args.quiet)?;
     if args.json {
@@ -122,6 +126,8 @@ pub struct Plan {
     pub replay: Option<Replay>,
     /// A line an event.
     pub events: Option<PathBuf>,
+    /// Programs that the spider file names may be started.
+    pub allow_commands: bool,
 }
 
 /// Runs a crawl with progress on standard error.
@@ -150,6 +156,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let geocoding = cmd::geocode::options(&plan.settings, &plan.spider)?;
     let options = CrawlOptions {
         geocoding,
+        compute: ComputeOptions { allow_commands: plan.allow_commands, ..ComputeOptions::default() },
         spider: plan.spider,
         settings: plan.settings,
         laws: Arc::new(policy),
@@ -359,9 +366,10 @@ pub fn stats_text(report: &CrawlReport) -> String {
                 writeln!(out, "note: {count} dead letters found no room (dead_letters.bytes_max), first: {example}");
         } else if counter == "items/delisted"
             || counter.starts_with("geo_pipeline/")
+            || (counter.starts_with("compute/") && example.is_empty())
             || (counter.starts_with("geocode/") && example.is_empty())
         {
-            // Counters of the geocoder, not remarks.
+            // Counters, not remarks.
         } else if counter == "geocode/not_configured" {
             let _ = writeln!(
                 out,

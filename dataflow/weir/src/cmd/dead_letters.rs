@@ -12,7 +12,7 @@ use weir_model::Value;
 #[derive(Subcommand)]
 #[command(after_help = "Examples:\n  weir dead-letters list\n  weir dead-letters replay --all")]
 pub enum Args {
-    /// Items that a sink refused and requests that were given up, oldest first
+    /// Items that a sink refused or a computation failed on, and requests that were given up, oldest first
     #[command(after_help = "Example:\n  weir dead-letters list --state .weir/properties")]
     List(ListArgs),
     /// One of them with everything that is known, as JSON
@@ -108,6 +108,7 @@ fn time(kept: &KeptLetter) -> String {
 fn place(kept: &KeptLetter) -> String {
     match &kept.letter.content {
         Content::Item { .. } => kept.sink.clone().unwrap_or_else(|| "a sink".to_owned()),
+        Content::Uncomputed { by, .. } => format!("computation {by}"),
         Content::Request { verdict, .. } => verdict.as_str().to_owned(),
     }
 }
@@ -116,7 +117,7 @@ fn place(kept: &KeptLetter) -> String {
 fn name(kept: &KeptLetter) -> String {
     match &kept.letter.content {
         Content::Request { request, .. } => request.url.to_string(),
-        Content::Item { item, .. } => {
+        Content::Item { item, .. } | Content::Uncomputed { item, .. } => {
             let kind = kept.item_type.as_deref().unwrap_or("item");
             let url = kept.fields.iter().zip(&item.values).find_map(|(field, value)| match value {
                 Value::Str(text) if field == "url" => Some(text.to_string()),
@@ -137,8 +138,11 @@ fn shown(kept: &KeptLetter) -> Json {
         "reason": kept.letter.reason,
     });
     match &kept.letter.content {
-        Content::Item { item, .. } => {
-            out["sink"] = kept.sink.clone().into();
+        Content::Item { item, .. } | Content::Uncomputed { item, .. } => {
+            match &kept.letter.content {
+                Content::Uncomputed { by, .. } => out["computation"] = by.clone().into(),
+                _ => out["sink"] = kept.sink.clone().into(),
+            }
             let mut fields = Map::new();
             for (at, value) in item.values.iter().enumerate() {
                 let name = kept.fields.get(at).cloned().unwrap_or_else(|| format!("value {at}"));

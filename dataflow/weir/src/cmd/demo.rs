@@ -54,6 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         fresh: false,
         replay: None,
         events: None,
+        allow_commands: false,
     };
     let report = crawl::crawl(plan, args.quiet)?;
     crate::out::text!("{}", crawl::stats_text(&report));

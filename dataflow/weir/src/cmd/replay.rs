@@ -34,6 +34,9 @@ pub struct Args {
     /// Who may be asked how often, as at the crawl
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Let the spider file start the programs that its computations name
+    #[arg(long)]
+    allow_commands: bool,
     /// Follow links on pages that are fetched again
     #[arg(long)]
     follow: bool,
@@ -172,6 +175,7 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
         fresh: false,
         replay: Some(Replay { ids: Some(group.ids), follow: args.follow }),
         events: None,
+        allow_commands: args.allow_commands,
     };
     let report = crawl::crawl(plan, args.quiet)?;
     crate::out::text!("{}", crawl::stats_text(&report));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use weir_aws::Aws;
 use weir_connector::{SinkUrl, split_required};
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
-use weir_driver::{Output, Settings};
+use weir_driver::{ComputeOptions, Output, Settings};
 use weir_frontier::Slice;
 use weir_queue::{ArtifactStore, MessageQueue};
 
@@ -58,6 +58,9 @@ pub struct Args {
     /// Port of loopback for /healthz and /metrics
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
+    /// Let the spider files of jobs start the programs that their computations name
+    #[arg(long)]
+    allow_commands: bool,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -89,6 +92,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         laws,
         sinks,
         geocoding,
+        compute: ComputeOptions { allow_commands: args.allow_commands, ..ComputeOptions::default() },
         workers: args.workers,
         pace: Pace {
             timeout,

@@ -93,6 +93,9 @@ impl Loader<'_, '_> {
         if section.language.keys.iter().any(|key| key.name == "geocode") && section.has("geocode") {
             return self.geocode(section, written);
         }
+        if section.language.keys.iter().any(|key| key.name == "compute") && section.has("compute") {
+            return self.compute(section, written);
+        }
         if section.has("const") && plain {
             self.one_of(section, &["xpath", "css", "json", "url", "carry", "value", "const", "from"], false)?;
             return self.literal(section, written, gather);
@@ -130,6 +133,20 @@ impl Loader<'_, '_> {
             section.complain("type", Complaint::new("a `geocode` field is a `geo_point`"));
         }
         Some((Plan::Geocode, FieldKind::GeoPoint))
+    }
+
+    fn compute(&self, section: &Section<'_, '_>, written: Option<FieldKind>) -> Option<(Plan, FieldKind)> {
+        section.text("compute")?;
+        for key in
+            ["xpath", "css", "json", "url", "carry", "value", "const", "from", "geocode", "regex", "map", "join", "required"]
+        {
+            if section.has(key) {
+                let complaint = Complaint::new(format!("a `compute` field has no `{key}`"))
+                    .expected("{ compute = \"NAME\", type = \"float\" }");
+                self.doc.complain(section.key_span(key), complaint);
+            }
+        }
+        Some((Plan::Compute, written.unwrap_or(FieldKind::Str)))
     }
 
     fn literal(
@@ -234,6 +251,6 @@ fn is_volatile(plan: &Plan) -> bool {
     match plan {
         Plan::Context(which) => context(which),
         Plan::Pipeline(pipeline) => source(pipeline),
-        Plan::Literal(_) | Plan::Geocode => false,
+        Plan::Literal(_) | Plan::Geocode | Plan::Compute => false,
     }
 }

@@ -3,7 +3,7 @@
 use super::doc::{Complaint, Spot, did_you_mean};
 use super::language;
 use super::section::{Section, wrong_kind};
-use super::{IDENTIFIER, Loader, is_identifier};
+use super::{IDENTIFIER, Later, Loader, is_identifier};
 use crate::compiled::{FieldRule, ItemRule, Pipeline, Plan, Scope, Source};
 use crate::spider::Geocode;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl Loader<'_, '_> {
         name: &str,
         index: usize,
         spot: &Spot<'_>,
-        geocodes: &mut Vec<Geocode>,
+        later: &mut Later,
     ) -> Option<ItemRule> {
         let section = Section::open(self.doc, spot, &language::ITEM)?;
         let scope = section.get("scope").and_then(|spot| self.scope(spot));
@@ -37,7 +37,8 @@ impl Loader<'_, '_> {
             }
             _ => KeyScope::Spider,
         };
-        self.check_geocodes(index, &section, &fields, geocodes);
+        self.check_geocodes(index, &section, &fields, &mut later.geocodes);
+        self.computations((name, index), &section, &fields, &mut later.computations);
         let schema = ItemSchema {
             spider: self.spider_name.clone(),
             name: name.to_owned(),
@@ -139,6 +140,8 @@ impl Loader<'_, '_> {
                 self.doc.complain(text.span, complaint);
             } else if matches!(fields[at].plan, Plan::Geocode) {
                 self.doc.complain(text.span, Complaint::new("a `geocode` field cannot be a key: it is filled later"));
+            } else if matches!(fields[at].plan, Plan::Compute) {
+                self.doc.complain(text.span, Complaint::new("a `compute` field cannot be a key: it is filled later"));
             } else if key.contains(&at) {
                 self.doc.complain(text.span, Complaint::new(format!("the key names `{}` twice", text.value)));
             } else {
@@ -185,11 +188,11 @@ impl Loader<'_, '_> {
         }
     }
 
-    fn declared(&self, section: &Section<'_, '_>, name: &str) -> bool {
+    pub(super) fn declared(&self, section: &Section<'_, '_>, name: &str) -> bool {
         self.declared_names(section).contains(&name)
     }
 
-    fn declared_names<'a>(&self, section: &Section<'a, '_>) -> Vec<&'a str> {
+    pub(super) fn declared_names<'a>(&self, section: &Section<'a, '_>) -> Vec<&'a str> {
         match section.get("fields").map(toml::Spanned::get_ref) {
             Some(DeValue::Table(table)) => table.keys().map(|key| key.get_ref().as_ref()).collect(),
             _ => Vec::new(),

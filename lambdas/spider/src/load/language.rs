@@ -29,6 +29,8 @@ pub(crate) enum Shape {
     Scope,
     /// A selector table: where a JSON document is found in a page.
     Inside,
+    /// `[item.NAME.compute.NAME]`.
+    Computations,
     /// `map`.
     Map,
     /// `from`.
@@ -324,6 +326,7 @@ pub(crate) static FIELD: Language = Language {
             j,
             k,
             key("geocode", Shape::Text, "The field whose address is geocoded."),
+            key("compute", Shape::Text, "The computation of this item that fills the field."),
             key("many", Shape::Boolean, "All values as a list."),
             key("join", Shape::Text, "All values joined with this."),
             key("type", Shape::Choice(TYPES), "Type of the value."),
@@ -343,10 +346,41 @@ pub(crate) static ITEM: Language = Language {
         key("key_scope", Shape::Choice(&["spider", "global"]), "Whether the spider's name is part of the identity."),
         key("scope", Shape::Scope, "Many items from one page: an XPath, a CSS selector or a JSON path to an array."),
         key("fields", Shape::Fields, "The fields, in the order of columns."),
+        key("compute", Shape::Computations, "What fills `compute` fields: programs and functions, in this order."),
     ],
     later: &[later("drop_when", CEL), later("jsonld", STRUCTURED), later("microdata", STRUCTURED)],
     aliases: &[("field", "`[item.NAME.fields]`")],
 };
+
+pub(crate) static COMPUTATION: Language = Language {
+    what: "a computation",
+    keys: &[
+        key(
+            "command",
+            Shape::Texts,
+            "A program and its arguments: a line in, a line out. Started only where the operator allows it (--allow-commands).",
+        ),
+        key("function", Shape::Text, "A function that the program around weir has registered under this name."),
+        key("send", Shape::Texts, "Fields that it gets. Default: all that are known by then."),
+        key("format", Shape::Choice(FORMATS), "Of the lines: `json` (default), or `text` of one field for one field."),
+        key("timeout", Shape::Text, "How long an answer may take, such as `5s` (the default)."),
+        key("startup", Shape::Text, "How much longer the first answer of a program may take. Default: `30s`."),
+        key("pool", Shape::Integer(1, 64), "Programs, or threads, at most. Default: 1."),
+        key("ahead", Shape::Integer(1, 1_000), "Lines that a program may have before it answers the first. Default: 1."),
+    ],
+    later: &[],
+    aliases: &[
+        ("cmd", "`command = [\"program\", \"argument\"]`"),
+        ("program", "`command = [\"program\", \"argument\"]`"),
+        ("args", "`command = [\"program\", \"argument\"]`"),
+        ("fields", "`compute = \"NAME\"` in the fields that it fills, and `send` for what it gets"),
+        ("input", "`send`"),
+        ("processes", "`pool`"),
+        ("threads", "`pool`"),
+    ],
+};
+
+pub(crate) const FORMATS: &[&str] = &["json", "text"];
 
 pub(crate) static SELECTOR: Language = Language {
     what: "a selector",

@@ -3,6 +3,7 @@
 //! Invariants: what is returned without a complaint runs without one; a complaint has a place and says what was expected.
 
 pub(crate) mod args;
+pub(crate) mod computation;
 pub(crate) mod contract;
 pub(crate) mod doc;
 pub(crate) mod field;
@@ -16,11 +17,20 @@ pub(crate) mod spider;
 pub(crate) mod steps;
 
 use crate::compiled::InsideDoc;
+use crate::computation::Computation;
+use crate::spider::Geocode;
 use crate::target::Target;
 use doc::{Complaint, Doc};
 use std::cell::RefCell;
 use std::ops::Range;
 use weir_model::TargetId;
+
+/// What is done with items after their pages.
+#[derive(Default)]
+pub(crate) struct Later {
+    pub geocodes: Vec<Geocode>,
+    pub computations: Vec<Computation>,
+}
 
 /// What the parts of a spider share while they are loaded.
 pub(crate) struct Loader<'d, 't> {

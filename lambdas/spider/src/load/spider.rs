@@ -3,11 +3,11 @@
 use super::doc::{Complaint, Doc, did_you_mean};
 use super::language;
 use super::section::{Section, as_text, wrong_kind};
-use super::{IDENTIFIER, Loader, args, is_identifier, request};
+use super::{IDENTIFIER, Later, Loader, args, is_identifier, request};
 use crate::compiled::{Engine, ItemRule};
 use crate::error::{SpiderError, SpiderErrors};
 use crate::run::request::render_body;
-use crate::spider::{Geocode, Order, Spider};
+use crate::spider::{Order, Spider};
 use crate::start::StartBuilder;
 use crate::target::Target;
 use crate::template::{Allowed, Template};
@@ -80,8 +80,8 @@ fn read(doc: &Doc<'_>, root: &DeTable<'_>) -> Option<Spider> {
     };
     let start_parse = section.text("start_parse").and_then(|text| loader.item(&text));
     loader.targets.borrow_mut().push(Target::new(start_parse, true, &loader.items));
-    let mut geocodes = Vec::new();
-    let items = items(&loader, item_table, &mut geocodes);
+    let mut later = Later::default();
+    let items = items(&loader, item_table, &mut later);
     let rules = section.get("follow").map_or_else(Vec::new, |spot| loader.rules(spot));
     check_reached(&loader, item_table);
     let starts = starts(&loader, &section);
@@ -106,7 +106,8 @@ fn read(doc: &Doc<'_>, root: &DeTable<'_>) -> Option<Spider> {
         start_urls: starts.build(),
         settings: settings(&section),
         contracts,
-        geocodes,
+        geocodes: later.geocodes,
+        computations: later.computations,
         order: match choice(&section, "order", &["lifo", "fifo"]) {
             Some("fifo") => Order::Fifo,
             _ => Order::Lifo,
@@ -134,12 +135,12 @@ fn name(section: &Section<'_, '_>) -> Option<String> {
     Some(text.value.to_owned())
 }
 
-fn items(loader: &Loader<'_, '_>, table: Option<&DeTable<'_>>, geocodes: &mut Vec<Geocode>) -> Vec<ItemRule> {
+fn items(loader: &Loader<'_, '_>, table: Option<&DeTable<'_>>, later: &mut Later) -> Vec<ItemRule> {
     let mut rules = Vec::new();
     for (index, (key, spot)) in table.into_iter().flat_map(DeTable::iter).enumerate() {
         let name = key.get_ref().as_ref();
         if is_identifier(name) {
-            rules.extend(loader.load_item(name, index, spot, geocodes));
+            rules.extend(loader.load_item(name, index, spot, later));
         } else {
             let complaint = Complaint::new(format!("`{name}` cannot name an item")).expected(IDENTIFIER);
             loader.doc.complain(key.span(), complaint);

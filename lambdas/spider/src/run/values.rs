@@ -22,7 +22,7 @@ impl<'p> Work<'p, '_> {
         match &field.plan {
             Plan::Literal(value) => Ok(value.clone()),
             Plan::Context(which) => Ok(self.context.value(which)),
-            Plan::Geocode => Ok(Value::Null),
+            Plan::Geocode | Plan::Compute => Ok(Value::Null),
             Plan::Pipeline(pipeline) => {
                 if let Source::Context(ContextValue::Found) = pipeline.source {
                     return Ok(Value::Str(found.into()));
