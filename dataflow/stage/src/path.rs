@@ -110,7 +110,8 @@ mod tests {
     fn an_item_changes_only_before_its_content_is_compared_and_each_stage_is_passed_once() {
         let at = |stage| ITEM_PATH.iter().filter(|passage| passage.stage == stage).count();
         let changing = [ItemStage::Compute, ItemStage::Geocode];
-        let all = [ItemStage::Settle, ItemStage::Items, ItemStage::Sinks, ItemStage::Ledger].into_iter().chain(changing);
+        let all =
+            [ItemStage::Settle, ItemStage::Items, ItemStage::Sinks, ItemStage::Ledger].into_iter().chain(changing);
         assert!(all.into_iter().all(|stage| at(stage) == 1));
         let place = |stage| ITEM_PATH.iter().position(|passage| passage.stage == stage);
         assert!(changing.into_iter().all(|stage| place(stage) < place(ItemStage::Items)));

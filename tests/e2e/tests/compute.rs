@@ -37,14 +37,15 @@ url = {{ value = "response.url" }}
 }
 
 /// A shell as the program: `script` is what it runs.
-fn shell(name: &str, script: &str, more: &str) -> String {
-    assert!(!script.contains("'''"));
-    format!("[item.property.compute.{name}]\ncommand = [\"sh\", \"-c\", '''{script}''']\n{more}\n")
+fn shell(stand: &Stand, name: &str, script: &str, more: &str) -> String {
+    stand.write(&format!("{name}.sh"), script);
+    format!("[item.property.compute.{name}]\ncommand = [\"sh\", \"{name}.sh\"]\n{more}\n")
 }
 
 fn crawl(stand: &Stand) -> Command {
     let mut command = stand.crawl(stand.path("properties.toml"));
-    command.args(["--allow-commands", "--json", "--overwrite"]);
+    // The programs count bytes.
+    command.args(["--allow-commands", "--json", "--overwrite"]).env("LC_ALL", "C");
     command
 }
 
@@ -75,8 +76,8 @@ fn check_lengths(stand: &Stand, without: &[&str]) -> anyhow::Result<()> {
 }
 
 const LENGTH: &str = "length = { compute = \"length\", type = \"int\" }";
-/// Answers the length of each line, in two writes.
-const COUNT: &str = r#"while IFS= read -r line; do printf '{"length"'; printf ': %d}\n' "${#line}"; done"#;
+/// Answers the length of each title, in two writes. What stands around it in a line has 13 bytes.
+const COUNT: &str = r#"while IFS= read -r line; do printf '{"length"'; printf ': %d}\n' "$((${#line} - 13))"; done"#;
 
 #[test]
 fn programs_fill_fields_and_a_second_run_finds_nothing_changed() -> anyhow::Result<()> {
@@ -84,9 +85,14 @@ fn programs_fill_fields_and_a_second_run_finds_nothing_changed() -> anyhow::Resu
     let copy = "copy = { compute = \"copy\" }\ntwice = { compute = \"twice\", type = \"json\" }";
     // `text` is one field alone; `cat` answers many lines at once; the last one sees what the one before has filled.
     let computations = [
-        shell("copy", "exec cat", "send = \"title\"\nformat = \"text\"\nahead = 50"),
-        shell("length", r#"while IFS= read -r line; do echo "${#line}"; done"#, "send = \"copy\"\nformat = \"text\"\npool = 3"),
-        shell("twice", "exec cat", "send = [\"length\", \"copy\"]\nahead = 7"),
+        shell(&stand, "copy", "exec cat", "send = \"title\"\nformat = \"text\"\nahead = 50"),
+        shell(
+            &stand,
+            "length",
+            r#"while IFS= read -r line; do echo "${#line}"; done"#,
+            "send = \"copy\"\nformat = \"text\"\npool = 3",
+        ),
+        shell(&stand, "twice", "exec cat", "send = [\"length\", \"copy\"]\nahead = 7"),
     ];
     spider(&stand, &format!("{copy}\n{LENGTH}"), &computations.concat());
     let counts = stats(&run(crawl(&stand).args(["--workers", "2"]), 0)?)?;
@@ -108,15 +114,16 @@ fn programs_fill_fields_and_a_second_run_finds_nothing_changed() -> anyhow::Resu
 #[test]
 fn a_spider_file_alone_starts_nothing() -> anyhow::Result<()> {
     let stand = Stand::new(1);
-    spider(&stand, LENGTH, &shell("length", "touch started; cat", ""));
+    spider(&stand, LENGTH, &shell(&stand, "length", "touch started; cat", ""));
     let mut alone = stand.crawl(stand.path("properties.toml"));
     let (_, said) = printed(&run(&mut alone, 2)?);
-    ensure!(said.contains("[item.property.compute.length] starts a program: sh -c"), "{said}");
+    ensure!(said.contains("[item.property.compute.length] starts a program: sh length.sh"), "{said}");
     ensure!(said.contains("--allow-commands"), "{said}");
     run(stand.command(weir_e2e::weir()).args(["spider", "validate", "properties.toml"]), 0)?;
     // It cannot allow itself, and neither can a file beside it.
     for setting in ["allow_commands", "compute.allow_commands"] {
-        let (_, said) = printed(&run(stand.crawl(stand.path("properties.toml")).args(["-s", &format!("{setting}=true")]), 2)?);
+        let (_, said) =
+            printed(&run(stand.crawl(stand.path("properties.toml")).args(["-s", &format!("{setting}=true")]), 2)?);
         ensure!(said.contains("there is no setting"), "{said}");
     }
     ensure!(!stand.path("started").exists() && stand.site.log().is_empty(), "nothing was started, nobody was asked");
@@ -145,7 +152,7 @@ done"#;
 #[test]
 fn what_a_program_dies_of_is_a_dead_letter_by_name_and_enters_again_when_it_is_mended() -> anyhow::Result<()> {
     let stand = Stand::new(2);
-    spider(&stand, LENGTH, &shell("length", ILL, "pool = 2\ntimeout = \"2s\"\nstartup = \"0s\""));
+    spider(&stand, LENGTH, &shell(&stand, "length", ILL, "pool = 2\ntimeout = \"2s\"\nstartup = \"0s\""));
     let output = run(crawl(&stand).arg("-Linfo"), 0)?;
     let ill = ["property_000007", "property_000011", "property_000013"];
     check_lengths(&stand, &ill)?;
@@ -157,7 +164,8 @@ fn what_a_program_dies_of_is_a_dead_letter_by_name_and_enters_again_when_it_is_m
     ensure!(counts["verdict/delivered"] == 62, "poison holds up nobody: {counts:?}");
 
     let list = |stand: &Stand| -> anyhow::Result<Vec<Value>> {
-        let output = run(stand.command(weir_e2e::weir()).args(["dead-letters", "list", "--json", "--state", "state"]), 0)?;
+        let output =
+            run(stand.command(weir_e2e::weir()).args(["dead-letters", "list", "--json", "--state", "state"]), 0)?;
         Ok(serde_json::from_slice::<Value>(&output.stdout)?["letters"].as_array().context("letters")?.clone())
     };
     let letters = list(&stand)?;
@@ -166,7 +174,11 @@ fn what_a_program_dies_of_is_a_dead_letter_by_name_and_enters_again_when_it_is_m
         letter.and_then(|letter| letter["reason"].as_str()).unwrap_or_default().to_owned()
     };
     ensure!(letters.len() == 3 && letters.iter().all(|letter| letter["computation"] == "length"), "{letters:#?}");
-    ensure!(reason(ill[0]).contains("exit status: 3") && reason(ill[0]).contains("cannot bear seven"), "{}", reason(ill[0]));
+    ensure!(
+        reason(ill[0]).contains("exit status: 3") && reason(ill[0]).contains("cannot bear seven"),
+        "{}",
+        reason(ill[0])
+    );
     ensure!(reason(ill[1]).contains("no answer within 2s"), "{}", reason(ill[1]));
     ensure!(reason(ill[2]) == "computation length: unlucky", "{}", reason(ill[2]));
 
@@ -185,8 +197,10 @@ fn what_a_program_dies_of_is_a_dead_letter_by_name_and_enters_again_when_it_is_m
 fn a_slow_program_pauses_the_fetching_and_kill_and_ctrl_c_lose_and_double_nothing() -> anyhow::Result<()> {
     let stand = Stand::new(2);
     // It has begun, and answers when it may; Ctrl-C is none of its business.
-    let script = format!("trap 'touch hurt' INT; touch begun; until [ -e go ] || ! [ -e properties.toml ]; do sleep 0.01; done\n{COUNT}");
-    spider(&stand, LENGTH, &shell("length", &script, "send = \"title\"\nformat = \"json\"\ntimeout = \"60s\"").replace("${#line}", "$((${#line} - 13))"));
+    let script = format!(
+        "trap 'touch hurt' INT; touch begun; until [ -e go ] || ! [ -e properties.toml ]; do sleep 0.01; done\n{COUNT}"
+    );
+    spider(&stand, LENGTH, &shell(&stand, "length", &script, "send = \"title\"\ntimeout = \"60s\""));
     let slow = |stand: &Stand| {
         let mut command = crawl(stand);
         command.args(["-s", "compute.waiting_max=10", "-s", "concurrency=4"]);
@@ -238,10 +252,10 @@ fn a_program_that_does_not_work_fails_the_run_by_name_and_nothing_is_lost() -> a
     };
     spider(&stand, LENGTH, "[item.property.compute.length]\ncommand = [\"no-such-program\"]");
     failed(&stand, &["[item.property.compute.length] cannot start no-such-program", "No such file"])?;
-    spider(&stand, LENGTH, &shell("length", "echo 'no model here' >&2; exit 7", ""));
+    spider(&stand, LENGTH, &shell(&stand, "length", "echo 'no model here' >&2; exit 7", ""));
     failed(&stand, &["exit status: 7", "no model here", "without an answer"])?;
     let script = r#"while IFS= read -r line; do echo "${#line}"; done"#;
-    spider(&stand, LENGTH, &shell("length", script, "send = \"title\"\nformat = \"text\""));
+    spider(&stand, LENGTH, &shell(&stand, "length", script, "send = \"title\"\nformat = \"text\""));
     let counts = stats(&run(&mut crawl(&stand), 0)?)?;
     check_lengths(&stand, &[])?;
     ensure!(counts.get("items/refused").is_none(), "{counts:?}");
@@ -253,8 +267,7 @@ fn a_program_that_says_more_than_it_was_asked_is_not_believed() -> anyhow::Resul
     let stand = Stand::new(1);
     // A greeting would put every answer out of step.
     let script = format!("if ! [ -e greeted ]; then touch greeted; echo hello; fi\n{COUNT}");
-    let computation = shell("length", &script, "send = \"title\"").replace("${#line}", "$((${#line} - 13))");
-    spider(&stand, LENGTH, &computation);
+    spider(&stand, LENGTH, &shell(&stand, "length", &script, "send = \"title\""));
     let output = run(crawl(&stand).arg("-Lwarn"), 0)?;
     let (counts, (_, said)) = (stats(&output)?, printed(&output));
     ensure!(counts["compute/length/restarts"] == 1, "{counts:?}");

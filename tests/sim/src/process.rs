@@ -403,7 +403,7 @@ impl Sim {
                 Action::Letters(letters) => self.letters.append(&letters),
                 Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_) => {
                     unreachable!("stories have no geocoder, no computations and one stage")
-                },
+                }
                 Action::Settle(receipts) => {
                     for receipt in receipts {
                         self.settle(receipt);

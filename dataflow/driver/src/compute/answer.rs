@@ -28,7 +28,8 @@ pub(super) fn line(spider: &Spider, computation: &Computation, item: &Item) -> V
         LineFormat::Text => {
             if let Some(Value::Str(text)) = computation.send.first().map(value) {
                 // Whatever ends a line somewhere becomes a space.
-                let broken = |c: char| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+                let broken =
+                    |c: char| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
                 out.extend_from_slice(text.replace(broken, " ").as_bytes());
             }
         }
@@ -89,8 +90,11 @@ pub(super) fn read(
             }
         }
         Some(_) if computation.fields.len() > 1 => {
-            return Err(Bad::NoAnswer(format!("it answered no object, expected one with {}: {}",
-                computation.fields.iter().map(|at| name(*at)).collect::<Vec<_>>().join(", "), short(text))));
+            return Err(Bad::NoAnswer(format!(
+                "it answered no object, expected one with {}: {}",
+                computation.fields.iter().map(|at| name(*at)).collect::<Vec<_>>().join(", "),
+                short(text)
+            )));
         }
         _ => None,
     };
@@ -147,7 +151,8 @@ mod tests {
     }
 
     fn item() -> Item {
-        let values = vec![Value::Str("http://a.test/".into()), Value::Str("two\nlines \"£\"".into()), Value::Null, Value::Null];
+        let values =
+            vec![Value::Str("http://a.test/".into()), Value::Str("two\nlines \"£\"".into()), Value::Null, Value::Null];
         Item { job: JobId(1), schema: 0, id: ItemId(1), hash: 7, version: 1, values }
     }
 
@@ -156,14 +161,18 @@ mod tests {
         let json = spider("score = { compute = \"c\", type = \"float\" }", "");
         let computation = &json.computations()[0];
         let written = line(&json, computation, &item());
-        assert_eq!(String::from_utf8_lossy(&written), "{\"url\": \"http://a.test/\", \"name\": \"two\\nlines \\\"£\\\"\"}\n");
+        assert_eq!(
+            String::from_utf8_lossy(&written),
+            "{\"url\": \"http://a.test/\", \"name\": \"two\\nlines \\\"£\\\"\"}\n"
+        );
         let text = spider("score = { compute = \"c\" }", "send = \"name\"\nformat = \"text\"");
         assert_eq!(line(&text, &text.computations()[0], &item()), "two lines \"£\"\n".as_bytes());
     }
 
     #[test]
     fn answers_fill_fields_by_name_and_what_does_not_fit_is_counted() {
-        let spider = spider("score = { compute = \"c\", type = \"float\" }\ntags = { compute = \"c\", many = true }", "");
+        let spider =
+            spider("score = { compute = \"c\", type = \"float\" }\ntags = { compute = \"c\", many = true }", "");
         let computation = &spider.computations()[0];
         let mut notes = Vec::new();
         let mut read = |answer: &str| read(&spider, computation, answer.as_bytes(), &mut notes);
@@ -171,7 +180,9 @@ mod tests {
         assert_eq!(read("{\"tags\": [\"x\", \"y\"], \"score\": 1.5}"), Ok(vec![Value::Float(1.5), tags]));
         assert_eq!(read("{\"score\": \"much\", \"other\": 1}"), Ok(vec![Value::Null, Value::Null]));
         assert_eq!(read("{\"error\": \"too old\"}"), Err(Bad::Refused("too old".into())));
-        assert!(matches!(read("ready"), Err(Bad::NoAnswer(why)) if why.contains("no JSON") && why.ends_with(": ready")));
+        assert!(
+            matches!(read("ready"), Err(Bad::NoAnswer(why)) if why.contains("no JSON") && why.ends_with(": ready"))
+        );
         assert!(matches!(read("3"), Err(Bad::NoAnswer(why)) if why.contains("score, tags")));
         let meant = [("unknown_member", "other"), ("page/score/not_a_float", "{\"score\": \"much\", \"other\": 1}")];
         assert_eq!(notes, meant.map(|(name, example)| (name.to_owned(), example.to_owned())));

@@ -1,6 +1,7 @@
 //! What all who perform one computation of one job share: what it is, whom to tell, and the tasks that wait for a program.
 //!
-//! Invariants: a task is told of exactly once; a line that a program died of is tried once more, and then its item is refused.
+//! Invariants: a task is told of exactly once; a line that a program died of is tried once more, and then its item is refused, but
+//! for a program that has not answered anything yet: it may be the program that is ill.
 
 use super::answer::Note;
 use crate::crawl::ToDriver;
@@ -78,8 +79,12 @@ pub(super) struct Pool {
     queue: RefCell<VecDeque<Task>>,
     /// Wakes programs that have room.
     pub work: Notify,
+    /// Wakes all: the job is over, or the program is given up.
+    pub over: Notify,
     /// The job is over.
     ended: Cell<bool>,
+    /// Some program of the pool has answered a line.
+    has_answered: Cell<bool>,
     /// Programs that ended one after the other without having answered anything.
     pub fruitless: Cell<usize>,
     /// Nothing is started any more, and this is why.
@@ -94,7 +99,9 @@ impl Pool {
             shared: Arc::new(shared),
             queue: RefCell::default(),
             work: Notify::new(),
+            over: Notify::new(),
             ended: Cell::new(false),
+            has_answered: Cell::new(false),
             fruitless: Cell::new(0),
             broken: RefCell::default(),
             slots: Cell::new(0),
@@ -121,16 +128,33 @@ impl Pool {
     pub fn give_back(&self, tasks: VecDeque<Task>, why: &str) {
         for (number, mut task) in tasks.into_iter().enumerate().rev() {
             task.attempts += u32::from(number == 0);
-            if task.attempts >= ATTEMPTS_MAX {
-                self.shared.refuse(&task.computing, why);
-            } else {
-                if number == 0 {
-                    self.shared.count("retried");
+            match task.attempts >= ATTEMPTS_MAX {
+                true if self.has_answered.get() => {
+                    self.shared.refuse(&task.computing, why);
+                    continue;
                 }
-                self.queue.borrow_mut().push_front(task);
+                // Others are tried first.
+                true => self.queue.borrow_mut().push_back(task),
+                false => self.queue.borrow_mut().push_front(task),
+            }
+            if number == 0 {
+                self.shared.count("retried");
             }
         }
         self.work.notify_waiters();
+    }
+
+    /// A program has answered a line.
+    pub fn answered(&self) {
+        self.has_answered.set(true);
+        self.fruitless.set(0);
+    }
+
+    /// Nothing is started any more.
+    pub fn give_up(&self, why: String) {
+        *self.broken.borrow_mut() = Some(why);
+        self.work.notify_waiters();
+        self.over.notify_waiters();
     }
 
     /// Refuses everything that waits.
@@ -144,6 +168,7 @@ impl Pool {
         self.ended.set(true);
         self.queue.borrow_mut().clear();
         self.work.notify_waiters();
+        self.over.notify_waiters();
     }
 
     pub fn has_ended(&self) -> bool {

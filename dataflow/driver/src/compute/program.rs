@@ -68,14 +68,16 @@ pub(super) async fn run(pool: Rc<Pool>, broken: Broken, driver: Sender<ToDriver>
                 }
                 Broken::Refuses => pool.refuse_all(&why),
             }
-            *pool.broken.borrow_mut() = Some(why);
-            pool.work.notify_waiters();
+            pool.give_up(why);
         };
         let Performer::Command { command, .. } = &pool.shared.computation.performer else { return };
         let mut process = match start(command, &pool.shared.computation.name) {
             Ok(process) => process,
             Err(error) => {
-                give_up(format!("cannot start {}: {error}; expected a program that can be run on this machine", shown(command)));
+                give_up(format!(
+                    "cannot start {}: {error}; expected a program that can be run on this machine",
+                    shown(command)
+                ));
                 return;
             }
         };
@@ -92,9 +94,7 @@ pub(super) async fn run(pool: Rc<Pool>, broken: Broken, driver: Sender<ToDriver>
                 let said = Rc::clone(&process.said);
                 let status = if killed { kill(process).await } else { ended(process).await };
                 let why = told(&why, killed, status, &said.borrow());
-                if answered > 0 {
-                    pool.fruitless.set(0);
-                } else if !under_way.is_empty() {
+                if answered == 0 && !under_way.is_empty() {
                     pool.fruitless.set(pool.fruitless.get() + 1);
                 }
                 if !under_way.is_empty() {
@@ -104,9 +104,12 @@ pub(super) async fn run(pool: Rc<Pool>, broken: Broken, driver: Sender<ToDriver>
                     // With `Fails` the items stay in the journal.
                     let count = pool.fruitless.get();
                     if broken == Broken::Refuses {
-                        pool.give_back(under_way, &why);
+                        under_way.iter().for_each(|task| pool.shared.refuse(&task.computing, &why));
                     }
-                    give_up(format!("is given up: {} {why}, {count} times without an answer in between", shown(command)));
+                    give_up(format!(
+                        "is given up: {} {why}, {count} times without an answer in between",
+                        shown(command)
+                    ));
                     return;
                 }
                 pool.give_back(under_way, &why);
@@ -205,6 +208,7 @@ impl<'p> Talk<'p> {
                     let grace = if self.answered == 0 { startup } else { Duration::ZERO };
                     return End::Failed { why: format!("the program gave no answer within {:?}", timeout + grace), killed: true };
                 }
+                () = self.pool.over.notified() => {}
                 () = self.pool.work.notified(), if self.under_way.len() < ahead => {}
             }
         }
@@ -227,7 +231,9 @@ impl<'p> Talk<'p> {
         let Some(task) = self.under_way.front() else {
             shared.count("unasked_lines");
             let text = short(&String::from_utf8_lossy(answer));
-            return Err(format!("the program wrote a line that nobody asked for: {text:?}; expected one line for each that it gets"));
+            return Err(format!(
+                "the program wrote a line that nobody asked for: {text:?}; expected one line for each that it gets"
+            ));
         };
         let mut notes = Vec::new();
         match read(&shared.spider, &shared.computation, answer, &mut notes) {
@@ -240,6 +246,7 @@ impl<'p> Talk<'p> {
         }
         self.under_way.pop_front();
         self.answered += 1;
+        self.pool.answered();
         Ok(())
     }
 }

@@ -608,7 +608,11 @@ impl StageDriver {
             actions.retain(|action| {
                 !matches!(
                     action,
-                    Action::Dispatch(_) | Action::Write(_) | Action::Geocode(_) | Action::Compute(_) | Action::HandOn(_)
+                    Action::Dispatch(_)
+                        | Action::Write(_)
+                        | Action::Geocode(_)
+                        | Action::Compute(_)
+                        | Action::HandOn(_)
                 )
             });
             self.perform(actions);

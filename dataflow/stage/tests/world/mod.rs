@@ -11,7 +11,8 @@ use weir_model::{
     FetchOutcome, Item, ItemId, JobId, LinkBatch, Release, ReleaseId, Report, SinkId, TargetId, Tick, Value,
 };
 use weir_stage::{
-    Computing, Event, Geocoding, ItemCounts, LaneBytes, OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage, StageConfig, Step,
+    Computing, Event, Geocoding, ItemCounts, LaneBytes, OutboxId, OutboxItem, SinkMasks, SinkVerdict, Stage,
+    StageConfig, Step,
 };
 
 pub const JOB: JobId = JobId(1);

@@ -7,7 +7,9 @@ use clap::Args as ClapArgs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_connector::{ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
-use weir_driver::{ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings};
+use weir_driver::{
+    ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings,
+};
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
 use weir_model::Outcome;

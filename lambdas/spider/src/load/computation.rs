@@ -57,8 +57,8 @@ impl Loader<'_, '_> {
             }
             let send = self.sent(section, &own, fields, &unknown);
             let format = self.line_format(&own, fields, &send, &filled);
+            let pool = own.integer("pool", 1..=64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
             if let Some(performer) = self.performer(&own) {
-                let pool = own.integer("pool", 1..=64).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
                 all.push(Computation {
                     name: name.to_owned(),
                     item,
@@ -75,8 +75,15 @@ impl Loader<'_, '_> {
     }
 
     /// A `compute` field that names no computation.
-    fn check_named(&self, item_name: &str, section: &Section<'_, '_>, fields: &[FieldRule], table: Option<&DeTable<'_>>) {
-        let known: Vec<&str> = table.into_iter().flat_map(|table| table.keys()).map(|key| key.get_ref().as_ref()).collect();
+    fn check_named(
+        &self,
+        item_name: &str,
+        section: &Section<'_, '_>,
+        fields: &[FieldRule],
+        table: Option<&DeTable<'_>>,
+    ) {
+        let known: Vec<&str> =
+            table.into_iter().flat_map(|table| table.keys()).map(|key| key.get_ref().as_ref()).collect();
         for field in fields.iter().filter(|field| matches!(field.plan, Plan::Compute)) {
             let Some(text) = self.compute_of(section, field) else { continue };
             if !known.contains(&text.value) {
@@ -125,8 +132,9 @@ impl Loader<'_, '_> {
         for text in own.texts("send") {
             match fields.iter().position(|field| *field.name == *text.value) {
                 Some(at) if unknown.contains(&at) => {
-                    let complaint = Complaint::new(format!("`{}` is filled later than this computation runs", text.value))
-                        .expected("fields of the page, and those that a computation above fills");
+                    let complaint =
+                        Complaint::new(format!("`{}` is filled later than this computation runs", text.value))
+                            .expected("fields of the page, and those that a computation above fills");
                     self.doc.complain(text.span, complaint);
                 }
                 Some(at) if send.contains(&at) => {
@@ -151,11 +159,13 @@ impl Loader<'_, '_> {
         match text.value {
             "json" => return LineFormat::Json,
             "text" => {
-                let is_text = |at: &usize| fields[*at].kind == FieldKind::Str && !matches!(fields[*at].gather, Gather::Many);
+                let is_text =
+                    |at: &usize| fields[*at].kind == FieldKind::Str && !matches!(fields[*at].gather, Gather::Many);
                 if !own.has("send") || send.len() > 1 || !send.iter().all(is_text) || filled.len() > 1 {
-                    let complaint = Complaint::new("`format = \"text\"` is for one text that is sent and one field that is filled")
-                        .expected("send = \"FIELD\", of type `str`")
-                        .hint("leave `format` out for lines of JSON, which hold any number of fields");
+                    let complaint =
+                        Complaint::new("`format = \"text\"` is for one text that is sent and one field that is filled")
+                            .expected("send = \"FIELD\", of type `str`")
+                            .hint("leave `format` out for lines of JSON, which hold any number of fields");
                     self.doc.complain(text.span, complaint);
                 }
                 return LineFormat::Text;
@@ -187,8 +197,9 @@ impl Loader<'_, '_> {
             (false, true) => {
                 for key in ["timeout", "startup", "ahead", "format"] {
                     if own.has(key) {
-                        let complaint = Complaint::new(format!("`{key}` is for a `command`"))
-                            .hint("a function runs on a thread, which nobody can end, and gets values instead of lines");
+                        let complaint = Complaint::new(format!("`{key}` is for a `command`")).hint(
+                            "a function runs on a thread, which nobody can end, and gets values instead of lines",
+                        );
                         self.doc.complain(own.key_span(key), complaint);
                     }
                 }
@@ -211,8 +222,7 @@ impl Loader<'_, '_> {
             return None;
         }
         let texts = own.texts("command");
-        let command: Vec<String> =
-            texts.iter().map(|text| Template::fixed(self.doc, text.value, &text.span)).collect();
+        let command: Vec<String> = texts.iter().map(|text| Template::fixed(self.doc, text.value, &text.span)).collect();
         if command.first().is_none_or(|program| program.trim().is_empty()) {
             let complaint =
                 Complaint::new("`command` names no program").expected("command = [\"python3\", \"score.py\"]");

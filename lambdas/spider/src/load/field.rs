@@ -137,9 +137,10 @@ impl Loader<'_, '_> {
 
     fn compute(&self, section: &Section<'_, '_>, written: Option<FieldKind>) -> Option<(Plan, FieldKind)> {
         section.text("compute")?;
-        for key in
-            ["xpath", "css", "json", "url", "carry", "value", "const", "from", "geocode", "regex", "map", "join", "required"]
-        {
+        for key in [
+            "xpath", "css", "json", "url", "carry", "value", "const", "from", "geocode", "regex", "map", "join",
+            "required",
+        ] {
             if section.has(key) {
                 let complaint = Complaint::new(format!("a `compute` field has no `{key}`"))
                     .expected("{ compute = \"NAME\", type = \"float\" }");

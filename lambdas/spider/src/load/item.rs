@@ -15,13 +15,7 @@ const FIELDS_MAX: usize = 500;
 
 impl Loader<'_, '_> {
     /// Reads one item type.
-    pub fn load_item(
-        &self,
-        name: &str,
-        index: usize,
-        spot: &Spot<'_>,
-        later: &mut Later,
-    ) -> Option<ItemRule> {
+    pub fn load_item(&self, name: &str, index: usize, spot: &Spot<'_>, later: &mut Later) -> Option<ItemRule> {
         let section = Section::open(self.doc, spot, &language::ITEM)?;
         let scope = section.get("scope").and_then(|spot| self.scope(spot));
         let fields = self.fields(name, &section);

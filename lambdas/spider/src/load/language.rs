@@ -366,7 +366,11 @@ pub(crate) static COMPUTATION: Language = Language {
         key("timeout", Shape::Text, "How long an answer may take, such as `5s` (the default)."),
         key("startup", Shape::Text, "How much longer the first answer of a program may take. Default: `30s`."),
         key("pool", Shape::Integer(1, 64), "Programs, or threads, at most. Default: 1."),
-        key("ahead", Shape::Integer(1, 1_000), "Lines that a program may have before it answers the first. Default: 1."),
+        key(
+            "ahead",
+            Shape::Integer(1, 1_000),
+            "Lines that a program may have before it answers the first. Default: 1.",
+        ),
     ],
     later: &[],
     aliases: &[
