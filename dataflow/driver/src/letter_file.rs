@@ -283,11 +283,11 @@ fn named(letter: &Letter, document: &Document) -> KeptLetter {
     if let Content::Item { sink, .. } = &letter.content {
         kept.sink = document.sinks.get(usize::from(sink.0)).map(|sink| sink.name.clone());
     }
-    if let Content::Item { item, .. } | Content::Uncomputed { item, .. } = &letter.content {
-        if let Some(schema) = job.and_then(|job| job.schemas.get(usize::from(item.schema))) {
-            kept.item_type = Some(schema.name.clone());
-            kept.fields = schema.fields.iter().map(|field| field.name.clone()).collect();
-        }
+    if let Content::Item { item, .. } | Content::Uncomputed { item, .. } = &letter.content
+        && let Some(schema) = job.and_then(|job| job.schemas.get(usize::from(item.schema)))
+    {
+        kept.item_type = Some(schema.name.clone());
+        kept.fields = schema.fields.iter().map(|field| field.name.clone()).collect();
     }
     kept
 }

@@ -3,6 +3,8 @@
 //! Phase one runs the dataflow until it has come to rest everywhere; phase two releases what is due. A worker knows no time
 //! but what it is told with a step, and touches nothing outside: what it wants is left in `Out` and taken by the shell.
 
+mod restart;
+
 use crate::compute::{Compute, Computing, Onward};
 use crate::event::{Again, Event, JobLive, LaneBytes, LeftOver};
 use crate::geocode::{GeoTaken, Geocode, Geocoding, Left, PageItem};
@@ -10,7 +12,6 @@ use crate::graph::{self, Graph};
 use crate::items::{Census, Counted, Items, ItemsOut, KnownItem, SinkMasks, SinkVerdict};
 use crate::ledger::Ledger;
 use crate::moved::Moved;
-use crate::record;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,7 +21,6 @@ use weir_frontier::{
     Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out,
     RobotsAnswer, Scratch,
 };
-use weir_model::wire::{Reader, WireError, put_bytes};
 use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};
 
 /// What a spider counts of a page whose items have fields to be geocoded: it cannot know whether there is a geocoder.
@@ -340,58 +340,6 @@ impl Shell {
         taken
     }
 
-    pub fn replay(&mut self, addr: Addr, record: &[u8]) -> Result<(), WireError> {
-        let state = &mut *self.state.borrow_mut();
-        let mut fields = Reader::new(record);
-        let kind = fields.u8()?;
-        if kind < record::OUTBOX {
-            return state.frontier.replay(addr, record);
-        }
-        let slot = fields.u8()?;
-        let (mut again, mut once_more, mut and_more) = (fields, fields, fields);
-        state.items.replay(kind, slot, &mut fields)?;
-        state.compute.replay(kind, slot, &mut and_more)?;
-        state.geocode.replay(kind, slot, &mut once_more)?;
-        state.ledger.replay(kind, &mut again)
-    }
-
-    pub fn restore(&mut self, name: &str, bytes: &[u8]) -> Result<(), WireError> {
-        let state = &mut *self.state.borrow_mut();
-        let wrong = WireError { expected: "a section of a snapshot" };
-        let (kind, slot) = name.split_once('/').ok_or(wrong)?;
-        match kind {
-            "frontier" => {
-                let mut frames = Reader::new(bytes);
-                while !frames.is_empty() {
-                    state.frontier.restore(frames.bytes()?)?;
-                }
-                Ok(())
-            }
-            "items" => state.items.restore(slot.parse().map_err(|_| wrong)?, bytes),
-            "ledger" => state.ledger.restore(bytes),
-            "computing" => state.compute.restore(bytes),
-            "waiting" => state.geocode.restore_waiting(bytes),
-            "geo" => state.geocode.restore(bytes),
-            // Sums: one worker takes them all.
-            "counts" if self.worker.index() == 0 => state.items.restore_counts(bytes),
-            "counts" => Ok(()),
-            _ => Err(wrong),
-        }
-    }
-
-    pub fn finish_replay(&mut self, now: Tick) {
-        let state = &mut *self.state.borrow_mut();
-        state.now = now;
-        state.frontier.finish_replay(now);
-        state.items.rewrite_outbox(&mut state.items_out);
-        state.ledger.finish_replay();
-        let passed = state.compute.finish_replay();
-        self.left.extend(passed.into_iter().map(|computed| Event::Computed(Box::new(computed))));
-        state.geocode.finish_replay(now);
-        // What replay counted is in the durable counts; deltas start at zero.
-        state.out.counters.clear();
-    }
-
     /// Begins to move bodies out of sparse chunks, so that the store can drop them after the next snapshot.
     pub fn compact(&mut self) {
         self.compact_steps = COMPACT_STEPS;
@@ -411,46 +359,6 @@ impl Shell {
     pub fn counts(&self) -> (weir_frontier::Counters, BTreeMap<JobId, crate::items::ItemCounts>) {
         let state = self.state.borrow();
         (state.frontier.totals(), state.items.counts().clone())
-    }
-
-    /// Streams the state of this worker: sections named `kind/number`.
-    pub fn snapshot(
-        &self,
-        index: usize,
-        peers: usize,
-        write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>,
-    ) -> std::io::Result<()> {
-        let state = self.state.borrow();
-        let mut bytes = Vec::new();
-        for slot in (0..weir_frontier::SLOTS).filter(|slot| usize::from(*slot) % peers == index) {
-            let name = format!("frontier/{slot}");
-            state.frontier.snapshot(slot, &mut |frame| {
-                bytes.clear();
-                put_bytes(&mut bytes, frame);
-                write(&name, &bytes)
-            })?;
-            bytes.clear();
-            state.items.snapshot(slot, &mut bytes);
-            write(&format!("items/{slot}"), &bytes)?;
-        }
-        bytes.clear();
-        state.ledger.snapshot(&mut bytes);
-        write(&format!("ledger/{index}"), &bytes)?;
-        bytes.clear();
-        state.compute.snapshot(&mut bytes);
-        if !bytes.is_empty() {
-            write(&format!("computing/{index}"), &bytes)?;
-            bytes.clear();
-        }
-        state.geocode.snapshot_waiting(&mut bytes);
-        if !bytes.is_empty() {
-            write(&format!("waiting/{index}"), &bytes)?;
-            bytes.clear();
-        }
-        let name = format!("geo/{index}");
-        state.geocode.snapshot(&mut |part| write(&name, part))?;
-        state.items.snapshot_counts(&mut bytes);
-        write(&format!("counts/{index}"), &bytes)
     }
 
     /// Chunks of the journal that still hold bodies this worker needs.

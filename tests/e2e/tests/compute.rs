@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -82,7 +82,12 @@ const COUNT: &str = r#"while IFS= read -r line; do printf '{"length"'; printf ':
 #[test]
 fn programs_fill_fields_and_a_second_run_finds_nothing_changed() -> anyhow::Result<()> {
     let stand = Stand::new(2);
-    let copy = "copy = { compute = \"copy\" }\ntwice = { compute = \"twice\", type = \"json\" }";
+    let fields = [
+        "copy = { compute = \"copy\" }",
+        "twice = { compute = \"twice\", type = \"json\" }",
+        "place = { geocode = \"copy\", type = \"geo_point\" }",
+        LENGTH,
+    ];
     // `text` is one field alone; `cat` answers many lines at once; the last one sees what the one before has filled.
     let computations = [
         shell(&stand, "copy", "exec cat", "send = \"title\"\nformat = \"text\"\nahead = 50"),
@@ -94,7 +99,16 @@ fn programs_fill_fields_and_a_second_run_finds_nothing_changed() -> anyhow::Resu
         ),
         shell(&stand, "twice", "exec cat", "send = [\"length\", \"copy\"]\nahead = 7"),
     ];
-    spider(&stand, &format!("{copy}\n{LENGTH}"), &computations.concat());
+    spider(&stand, &fields.join("\n"), &computations.concat());
+    // What was computed can be geocoded.
+    let titles: BTreeSet<String> = stand.site.portal().iter().map(|listing| listing.title.clone()).collect();
+    let places: String = titles.iter().map(|title| format!("\"{title}\",1,2\n")).collect();
+    stand.write("places.csv", &format!("name,lat,lon\n{places}"));
+    let crawl = |stand: &Stand| {
+        let mut command = crawl(stand);
+        command.args(["-s", "geocode.gazetteer=places.csv"]);
+        command
+    };
     let counts = stats(&run(crawl(&stand).args(["--workers", "2"]), 0)?)?;
     let items = LISTINGS as u64;
     for name in ["copy", "length", "twice"] {
@@ -103,6 +117,7 @@ fn programs_fill_fields_and_a_second_run_finds_nothing_changed() -> anyhow::Resu
     for (url, item) in stand.feed()? {
         let title = item["title"].as_str().context("a title")?;
         ensure!(item["copy"] == title && item["length"] == title.len(), "{url}: {item}");
+        ensure!(item["place"] == serde_json::json!({"lat": 1.0, "lon": 2.0}), "{url}: {item}");
         ensure!(item["twice"] == serde_json::json!({"length": title.len(), "copy": title}), "{url}: {item}");
     }
     let second = stats(&run(&mut crawl(&stand), 0)?)?;

@@ -9,6 +9,7 @@ mod desk;
 mod function;
 mod lines;
 mod pool;
+mod process;
 mod program;
 
 pub use function::{Compute, Given};
