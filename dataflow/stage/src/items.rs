@@ -179,6 +179,12 @@ impl Items {
         self.slots[usize::from(delisted.slot)].delisted(delisted);
     }
 
+    /// Items that wait in the outbox.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.slots.iter().map(|slot| slot.outbox.len()).sum()
+    }
+
     /// Bytes that wait in the outbox.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
@@ -269,7 +275,7 @@ impl Items {
         }
     }
 
-    /// Applies one journal record of this module (types 64 to 66, and 70); others are ignored.
+    /// Applies one journal record of this module (types 64 to 66, 70 and 71); others are ignored.
     pub fn replay(&mut self, kind: u8, slot: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
         if slot >= SLOTS {
             return Err(WireError { expected: "a slot, 0 to 63" });
@@ -299,6 +305,11 @@ impl Items {
                     delta.settled = 1;
                 }
                 self.counts.entry(job).or_default().add(&delta);
+            }
+            record::KNOWN => {
+                for known in record::read_known(fields)? {
+                    state.versions.take_over(&known);
+                }
             }
             record::DELISTED => state.delisted(&record::read_delisted(slot, fields)?),
             _ => {}

@@ -2,6 +2,7 @@
 
 use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
+use crate::cmd::stage_move::{self, Move};
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
@@ -20,12 +21,15 @@ const CONCURRENCY: usize = 2_000;
 
 /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Example:\n  WEIR_SINKS=sqlite:items.db weir stage --state .weir/stage-0\n\n\
 Variables, which options win over: WEIR_STACK, WEIR_STAGE, WEIR_STAGES, WEIR_STATE, WEIR_BUCKET, WEIR_FETCH_QUEUE, WEIR_SINKS (by spaces;\n\
 %(name)s, %(job)s and %(time)s stand for the spider, the job's number and when it was enqueued), WEIR_SINK_SECRETS (JSON: passwords by kind\n\
 of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
 Exit codes: 0 stopped in order, 2 usage, 4 could not go on; what was received is not lost")]
 pub struct Args {
+    #[command(subcommand)]
+    moving: Option<Move>,
     #[command(flatten)]
     which: Which,
     /// Which stage, from 0
@@ -64,6 +68,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
+    if let Some(command) = &args.moving {
+        return stage_move::run(command);
+    }
     let mut settings = Settings { concurrency: CONCURRENCY, ..Settings::default() };
     let level = args.level.iter().map(|level| format!("log_level={level}"));
     for assignment in args.settings.iter().cloned().chain(level) {

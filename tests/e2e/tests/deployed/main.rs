@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cloud;
+mod resized;
 mod under_faults;
 
 use cloud::{Scene, cloud, get, stop};

@@ -12,13 +12,13 @@ use weir_aws::Aws;
 use weir_e2e::{printed, read_rows, run, until};
 use weir_queue::MessageQueue;
 
-const PAGES: usize = 8;
-const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
+pub const PAGES: usize = 8;
+pub const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
 const HITS: usize = 60;
 const WINDOW_US: u64 = 500_000;
 
 /// The portals of four hosts, which two stages share.
-fn spider(scene: &Scene) -> String {
+pub fn spider(scene: &Scene) -> String {
     let port = scene.site.port();
     let last = PAGES - 1;
     let starts: Vec<String> = HOSTS
@@ -91,6 +91,27 @@ fn double(url: String, settings: Vec<(&'static str, String)>, stop: Arc<AtomicBo
     })
 }
 
+/// Every listing is in one of two databases, and in one alone; each of them has some.
+pub fn whole(scene: &Scene, told: &str) -> anyhow::Result<()> {
+    let mut urls = BTreeSet::new();
+    for index in 0..2 {
+        let rows = read_rows(&scene.path(&format!("items-{index}.db")))?;
+        assert!(!rows.is_empty(), "both stages had work: {told}");
+        for (url, row) in rows {
+            assert!(urls.insert(url.clone()), "{url} is in both databases");
+            assert!(row["price"].is_number(), "{url}: {:?}", row["price"]);
+        }
+    }
+    for host in HOSTS {
+        let base = format!("http://{host}:{}", scene.site.port());
+        for listing in scene.site.portal().for_host(host).iter() {
+            assert!(urls.remove(&listing.url(&base)), "{} is missing: {told}", listing.url(&base));
+        }
+    }
+    assert!(urls.is_empty(), "nothing that is not on the site: {urls:?}");
+    Ok(())
+}
+
 #[test]
 fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice() -> anyhow::Result<()> {
     let cloud = cloud();
@@ -131,22 +152,7 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
     let pages = HOSTS.len() * PAGES * 31;
     assert_eq!(last["stats"]["verdict/delivered"], pages, "{told}");
     assert!(doubled > 0, "messages came twice");
-    let mut urls = BTreeSet::new();
-    for index in 0..2 {
-        let rows = read_rows(&scene.path(&format!("items-{index}.db")))?;
-        assert!(!rows.is_empty(), "both stages had work: {told}");
-        for (url, row) in rows {
-            assert!(urls.insert(url.clone()), "{url} is in both databases");
-            assert!(row["price"].is_number(), "{url}: {:?}", row["price"]);
-        }
-    }
-    for host in HOSTS {
-        let base = format!("http://{host}:{}", scene.site.port());
-        for listing in scene.site.portal().for_host(host).iter() {
-            assert!(urls.remove(&listing.url(&base)), "{} is missing: {told}", listing.url(&base));
-        }
-    }
-    assert!(urls.is_empty(), "nothing that is not on the site: {urls:?}");
+    whole(&scene, &told)?;
     scene.judge(HITS, WINDOW_US);
     stages.into_iter().for_each(stop);
     Ok(())
