@@ -10,11 +10,11 @@ use weir_model::Outcome;
 
 const HOSTS: [&str; 6] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost", "e.localhost", "f.localhost"];
 const HITS: usize = 20;
-const WINDOW_US: u64 = 250_000;
+const WINDOW_MS: u64 = 250;
 
-fn stack(stages: u32) -> Stack {
+fn stack(stages: u32, hits: usize, window_ms: u64) -> Stack {
     let mut stack = Stack::new(stages, 3);
-    let law = format!("[default]\nhits = {HITS}\nwindow = \"{}ms\"\nmoderated = false\n", WINDOW_US / 1_000);
+    let law = format!("[default]\nhits = {hits}\nwindow = \"{window_ms}ms\"\nmoderated = false\n");
     stack.laws = Arc::new(Policy::parse(&law, "law.toml").expect("a law"));
     stack
 }
@@ -38,11 +38,13 @@ fn told<T: std::fmt::Debug>(result: Result<T, CrawlError>) -> String {
 
 #[test]
 fn a_crawl_goes_on_with_more_stages_and_then_with_fewer_nothing_lost_asked_again_or_too_early() {
-    let mut stack = stack(1);
+    // Both moves are within one window: whoever forgot its hits would ask for all the rest at once.
+    let (hits, window_ms) = (60, 5_000);
+    let mut stack = stack(1, hits, window_ms);
     stack.start(0);
     stack.start_function();
     let opened = stack.enqueue(&stack.new_job_over_hosts(&HOSTS, "url"));
-    stack.until_requests(150);
+    stack.until_requests(240);
     stack.stop(0);
     // From one to two.
     assert_eq!(export(&stack, 0, 2).expect("exported"), [file(&stack, 0, 1, 1, 2)]);
@@ -50,7 +52,7 @@ fn a_crawl_goes_on_with_more_stages_and_then_with_fewer_nothing_lost_asked_again
     assert_eq!((imported.jobs, imported.awaits), (1, vec![]));
     stack.resize(2);
     (0..2).for_each(|stage| stack.start(stage));
-    stack.until_requests(350);
+    stack.until_requests(340);
     (0..2).for_each(|stage| stack.stop(stage));
     // Back to one: what the second had goes to the first.
     assert_eq!(export(&stack, 1, 1).expect("exported"), [file(&stack, 1, 2, 0, 1)]);
@@ -60,7 +62,7 @@ fn a_crawl_goes_on_with_more_stages_and_then_with_fewer_nothing_lost_asked_again
     stack.start(0);
     let view = stack.wait(opened.job);
     assert_eq!(view.outcome(), Some(Outcome::Finished));
-    stack.judge_hosts(&HOSTS, HITS, WINDOW_US);
+    stack.judge_hosts(&HOSTS, hits, window_ms);
     let stats = view.stats();
     assert_eq!(stats["verdict/delivered"], HOSTS.len() as u64 * 3 * 31, "{stats:?}");
     stack.stop(0);
@@ -69,7 +71,7 @@ fn a_crawl_goes_on_with_more_stages_and_then_with_fewer_nothing_lost_asked_again
 
 #[test]
 fn a_file_that_is_damaged_of_another_version_imported_twice_or_for_another_stage_is_refused_by_name() {
-    let mut stack = stack(1);
+    let mut stack = stack(1, HITS, WINDOW_MS);
     stack.start(0);
     stack.start_function();
     let opened = stack.enqueue(&stack.new_job_over_hosts(&HOSTS, "url"));
@@ -98,13 +100,13 @@ fn a_file_that_is_damaged_of_another_version_imported_twice_or_for_another_stage
     assert!(back.taken_back && back.files.is_empty());
     stack.start(0);
     assert_eq!(stack.wait(opened.job).outcome(), Some(Outcome::Finished));
-    stack.judge_hosts(&HOSTS, HITS, WINDOW_US);
+    stack.judge_hosts(&HOSTS, HITS, WINDOW_MS);
     stack.stop(0);
 }
 
 #[test]
 fn a_stage_starts_when_it_has_what_the_others_exported_and_not_before() {
-    let mut stack = stack(2);
+    let mut stack = stack(2, HITS, WINDOW_MS);
     let opened = stack.enqueue(&stack.new_job_over_hosts(&HOSTS, "url"));
     (0..2).for_each(|stage| stack.start(stage));
     stack.start_function();
@@ -124,7 +126,7 @@ fn a_stage_starts_when_it_has_what_the_others_exported_and_not_before() {
     let view = stack.wait(opened.job);
     assert_eq!(view.outcome(), Some(Outcome::Finished), "{view:#?}");
     assert_eq!(view.parts.len(), 3);
-    stack.judge_hosts(&HOSTS, HITS, WINDOW_US);
+    stack.judge_hosts(&HOSTS, HITS, WINDOW_MS);
     (0..3).for_each(|stage| stack.stop(stage));
     stack.assert_settled();
 }

@@ -259,7 +259,7 @@ impl Stack {
     }
 
     /// Every listing of these hosts is there once, no page was asked for twice, and no more than `hits` came within a window.
-    pub fn judge_hosts(&self, hosts: &[&str], hits: usize, window_us: u64) {
+    pub fn judge_hosts(&self, hosts: &[&str], hits: usize, window_ms: u64) {
         assert_eq!(self.rows.lock().expect("no panic").len(), hosts.len() * self.pages * 30);
         let mut asked: BTreeMap<(String, String), usize> = BTreeMap::new();
         let mut arrivals: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -273,7 +273,7 @@ impl Stack {
             times.sort_unstable();
             for window in times.windows(hits + 1) {
                 let took = window[hits] - window[0];
-                assert!(took >= window_us, "{host}: {} arrivals within {took} us", hits + 1);
+                assert!(took >= window_ms * 1_000, "{host}: {} arrivals within {took} us", hits + 1);
             }
         }
     }
