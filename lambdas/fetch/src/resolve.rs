@@ -154,7 +154,7 @@ mod tests {
         assert!(resolver.names.borrow().is_empty());
     }
 
-    #[tokio::test(flavor = "current_thread")]
+    #[tokio::test]
     async fn a_name_is_asked_once_for_all_who_wait_and_again_when_its_time_is_over() {
         let now = Arc::new(AtomicU64::new(1));
         let resolver = Resolver::new(&FetchSettings::default(), Arc::new(Moving(Arc::clone(&now))));
