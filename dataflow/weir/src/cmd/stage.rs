@@ -14,7 +14,7 @@ use weir_connector::{SinkUrl, split_required};
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
 use weir_driver::{Output, Settings};
 use weir_frontier::Slice;
-use weir_queue::{ArtifactStore, MessageQueue};
+use weir_queue::{ArtifactStore, MessageQueue, Ticketed, Tickets};
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
 const CONCURRENCY: usize = 2_000;
@@ -87,7 +87,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
     let geocoding = crate::cmd::geocode::for_stage(&settings)?;
     let runtime = runtime()?;
-    let queues = runtime.block_on(place.queues())?;
+    let visibility = Duration::from_secs(args.visibility);
+    let queues = runtime.block_on(place.queues(visibility))?;
     let options = StageOptions {
         stack: place.stack,
         slice: place.slice,
@@ -97,12 +98,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         sinks,
         geocoding,
         workers: args.workers,
-        pace: Pace {
-            timeout,
-            visibility: Duration::from_secs(args.visibility),
-            grace: Duration::from_secs(args.grace),
-            ..Pace::default()
-        },
+        pace: Pace { timeout, visibility, grace: Duration::from_secs(args.grace), ..Pace::default() },
         queues,
         runtime,
         health_port,
@@ -177,7 +173,7 @@ impl Place {
     }
 
     /// The queues, which are there: their names follow from the deployment's.
-    async fn queues(&self) -> anyhow::Result<StageQueues> {
+    async fn queues(&self, visibility: Duration) -> anyhow::Result<StageQueues> {
         let aws = match &self.deployment {
             Some(deployment) => deployment.aws().await?,
             None => Aws::load().await?,
@@ -196,10 +192,15 @@ impl Place {
         }
         let queue = |name: String| ticketed(&aws, &format!("{base}/{name}"), &store);
         let peer = |stage: u32| -> Arc<dyn MessageQueue> { queue(format!("{stack}-requests-{stage}")) };
+        // What this stage takes is hidden for its own time, not the queue's.
+        let mine = |kind: &str| -> Arc<dyn MessageQueue> {
+            let own = aws.queue(&format!("{base}/{stack}-{kind}-{index}")).hiding(visibility);
+            Arc::new(Ticketed::new(own, Tickets::new(Arc::clone(&store))))
+        };
         Ok(StageQueues {
-            requests: peer(index),
-            reports: queue(format!("{stack}-reports-{index}")),
-            control: queue(format!("{stack}-control-{index}")),
+            requests: mine("requests"),
+            reports: mine("reports"),
+            control: mine("control"),
             fetch: ticketed(&aws, &self.fetch_queue, &store),
             dead_letters: queue(format!("{stack}-stage-{index}-dead")),
             peers: (0..self.slice.of).map(peer).collect(),
