@@ -117,7 +117,13 @@ fn a_stage_starts_when_it_has_what_the_others_exported_and_not_before() {
     assert!(stack.refused(0).contains("what stage 1 of 2 exported is to be imported first"));
     let left = import(&stack, 2, 3, &file(&stack, 1, 2, 2, 3)).expect("imported").awaits;
     assert_eq!(left, [0]);
+    assert!(told(export(&stack, 2, 4)).contains("is not whole: what stage 0 of 2 exported"));
     assert!(stack.refused(2).contains("what stage 0 of 2 exported is to be imported first"));
+    // An import that breaks off before its end is known goes on, and takes nothing in twice.
+    let document = stack.state(1).join("doc-jobs.json.weir");
+    let before = std::fs::read(&document).expect("a document");
+    import(&stack, 1, 3, &file(&stack, 0, 2, 1, 3)).expect("imported");
+    std::fs::write(&document, before).expect("written");
     for (from, to) in [(0, 2), (0, 1), (1, 0)] {
         let awaits = import(&stack, to, 3, &file(&stack, from, 2, to, 3)).expect("imported").awaits;
         assert!(awaits.is_empty(), "{awaits:?}");

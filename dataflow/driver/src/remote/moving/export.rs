@@ -1,6 +1,7 @@
 //! The way out: a file for every other stage there will be.
 
 use super::file::{Head, MovedJob, Seat, Writer};
+use super::import::waits_for;
 use super::{MoveOptions, open_engine, refuse, seat_of, stage_of, with_state};
 use crate::engine::Engine;
 use crate::error::CrawlError;
@@ -56,6 +57,9 @@ fn export(
     if let Some(was) = stage.was.filter(|_| stage.unswept) {
         return take_back(state, &stage, was, of);
     }
+    if !stage.awaits.is_empty() {
+        return refuse(format!("{} is not whole{}", options.state.display(), waits_for(&stage)));
+    }
     if of == stage.of {
         return refuse(format!("{} is of so many already: nothing moves", options.state.display()));
     }
@@ -75,9 +79,9 @@ fn export(
         let head = head(&engine, state, &stage, &id, to);
         writers.insert(to.index, Writer::create(folder, &head).map_err(failed)?);
     }
-    let mut exported = Exported::default();
-    exported.records = write_domains(&engine, state, (seat, of), clock, &mut writers).map_err(failed)?;
-    exported.items = write_items(&engine, &mut writers).map_err(failed)?;
+    let records = write_domains(&engine, state, (seat, of), clock, &mut writers).map_err(failed)?;
+    let items = write_items(&engine, &mut writers).map_err(failed)?;
+    let mut exported = Exported { records, items, ..Exported::default() };
     for writer in writers.into_values() {
         exported.files.push(writer.finish().map_err(failed)?);
     }

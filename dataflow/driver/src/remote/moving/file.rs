@@ -222,8 +222,11 @@ pub(super) fn refused(path: &Path, why: &str) -> CrawlError {
     CrawlError::Usage(format!("{}: {why}", path.display()))
 }
 
+/// Takes a frame: its kind and its body. The error says what is wrong with it.
+type TakeFrame<'a> = &'a mut dyn FnMut(u8, &[u8]) -> Result<(), String>;
+
 /// Reads a whole file, frame by frame; gives the number of its parts.
-fn read(path: &Path, take: &mut dyn FnMut(u8, &[u8]) -> Result<(), String>) -> Result<u64, CrawlError> {
+fn read(path: &Path, take: TakeFrame<'_>) -> Result<u64, CrawlError> {
     let file = File::open(path).map_err(|error| {
         refused(path, &format!("cannot be read: {error}; expected a file that weir stage export has written"))
     })?;

@@ -264,7 +264,7 @@ impl Journal<'_> {
         }
         super::keep(&mut self.state.lease, self.clock)?;
         self.state.store.append_group(&parts)?;
-        if number % SYNC_EVERY == 0 {
+        if number.is_multiple_of(SYNC_EVERY) {
             self.state.store.sync()?;
         }
         Ok(())
