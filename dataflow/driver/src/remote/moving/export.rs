@@ -260,9 +260,10 @@ mod tests {
 
     #[test]
     fn what_was_offered_is_cut_off_the_pieces() {
-        assert_eq!(rest_of(&[0..10, 20..30], 0), [0..10, 20..30]);
-        assert_eq!(rest_of(&[0..10, 20..30], 13), [23..30]);
-        assert_eq!(rest_of(&[0..10, 20..30], 10), [20..30]);
-        assert!(rest_of(&[0..10, 20..30], 20).is_empty());
+        let pieces = [0..10, 20..30, 40..45];
+        assert_eq!(rest_of(&pieces, 0), pieces);
+        assert_eq!(rest_of(&pieces, 13), [23..30, 40..45]);
+        assert_eq!(rest_of(&pieces, 10), [20..30, 40..45]);
+        assert!(rest_of(&pieces, 25).is_empty());
     }
 }
