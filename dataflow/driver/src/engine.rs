@@ -58,6 +58,8 @@ pub struct Engine {
     pub(crate) marks: BTreeMap<(JobId, SinkId), Vec<u8>>,
     pub(crate) redelivered: u64,
     pub(crate) letters: Letters,
+    /// Parts that an import of another stage's export has left in the journal: it was not ended, or no snapshot came since.
+    pub(crate) imports: BTreeMap<u128, u64>,
     /// All that still waits for sinks may be left to the next run.
     pub(crate) leaves_items: bool,
     pub(crate) log: Vec<LogLine>,
@@ -94,6 +96,7 @@ impl Engine {
             marks: BTreeMap::new(),
             redelivered: 0,
             letters: Letters::default(),
+            imports: BTreeMap::new(),
             leaves_items: false,
             log: Vec::new(),
             actions: Vec::new(),

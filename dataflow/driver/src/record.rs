@@ -32,6 +32,8 @@ pub(crate) enum Record {
     Peer { job: JobId, stage: u32, peer: Peer },
     /// A job is being stopped for good.
     JobStop { job: JobId, outcome: Outcome },
+    /// So many parts of another stage's export are here.
+    Imported { export: u128, parts: u64 },
     /// A dead letter.
     Letter { job: JobId, id: u64, body: Vec<u8> },
     /// A dead letter entered again.
@@ -88,6 +90,9 @@ fn body(out: &mut Vec<u8>, record: &Record) {
             }
         }
         Record::JobStop { job, outcome } => numbers(out, 25, *job, &[*outcome as u64]),
+        Record::Imported { export, parts } => {
+            numbers(out, 26, JobId::default(), &[(*export >> 64) as u64, *export as u64, *parts]);
+        }
         Record::Letter { job, id, body } => {
             out.push(FIRST + 4);
             put_u64(out, job.0);
@@ -180,6 +185,10 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
             let code = u8::try_from(reader.u64()?).ok().and_then(Outcome::from_code);
             Ok(Record::JobStop { job, outcome: code.ok_or(WireError { expected: "an outcome" })? })
         }
+        26 => {
+            let export = u128::from(reader.u64()?) << 64 | u128::from(reader.u64()?);
+            Ok(Record::Imported { export, parts: reader.u64()? })
+        }
         4 => Ok(Record::Letter { job, id: reader.u64()?, body: reader.bytes()?.to_vec() }),
         5 => Ok(Record::LetterGone { job, id: reader.u64()? }),
         6 => Ok(Record::LettersBeyond { job, count: reader.u64()? }),
@@ -214,6 +223,7 @@ mod tests {
                 peer: Peer { sent: 5, parcels: 2, received: 7, ids: Runs([(0, 3), (5, 5)].into()) },
             },
             Record::JobStop { job: JobId(4), outcome: Outcome::Cancelled },
+            Record::Imported { export: u128::MAX - 7, parts: 4 },
             Record::Letter { job: JobId(1), id: 300, body: b"{}".to_vec() },
             Record::LetterGone { job: JobId(2), id: 1 << 50 },
             Record::LettersBeyond { job: JobId(2), count: 7 },

@@ -79,6 +79,9 @@ impl Engine {
                     self.stage.hold_job(job);
                 }
             }
+            record::Record::Imported { export, parts } => {
+                self.imports.insert(export, parts);
+            }
             letter => self.recover_letter(letter),
         }
         Ok(())

@@ -51,6 +51,18 @@ pub struct StageDocument {
     pub of: u32,
     /// Jobs, in the order in which they came.
     pub jobs: Vec<StageJob>,
+    /// Of how many it was before the number of stages changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<u32>,
+    /// Stages of that number whose exports are still to be imported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaits: Vec<u32>,
+    /// Exports that were imported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported: Vec<String>,
+    /// What was exported still lies in the journal: the next start takes a snapshot without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unswept: bool,
 }
 
 /// A job of a stage.

@@ -150,6 +150,12 @@ impl Geocode {
         self.bytes
     }
 
+    /// Items that wait here, those of pausing jobs included.
+    pub fn waiting(&self) -> usize {
+        let between = self.left.iter().filter(|left| matches!(left, Left::Item(..))).count();
+        self.waiting.len() + self.paused.len() + between
+    }
+
     fn owns(&self, slot: u8) -> bool {
         usize::from(slot) % self.workers == self.worker
     }

@@ -182,6 +182,12 @@ impl Items {
         self.slots[usize::from(delisted.slot)].delisted(delisted);
     }
 
+    /// Items that wait in the outbox.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.slots.iter().map(|slot| slot.outbox.len()).sum()
+    }
+
     /// Bytes that wait in the outbox.
     #[must_use]
     pub fn outbox_bytes(&self) -> usize {
@@ -277,7 +283,7 @@ impl Items {
         }
     }
 
-    /// Applies one journal record of this module (types 64 to 66, 70 and 73); others are ignored.
+    /// Applies one journal record of this module (types 64 to 66, 70, 73 and 74); others are ignored.
     pub fn replay(&mut self, kind: u8, slot: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
         if slot >= SLOTS {
             return Err(WireError { expected: "a slot, 0 to 63" });
@@ -312,6 +318,11 @@ impl Items {
                 let (_id, _page) = (fields.fixed()?, fields.fixed()?);
                 let job = JobId(fields.u64()?);
                 self.counts.entry(job).or_default().add(&UNCOMPUTED);
+            }
+            record::KNOWN => {
+                for known in record::read_known(fields)? {
+                    state.versions.take_over(&known);
+                }
             }
             record::DELISTED => state.delisted(&record::read_delisted(slot, fields)?),
             _ => {}

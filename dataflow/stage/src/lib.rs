@@ -26,5 +26,5 @@ pub use items::{
 };
 pub use ledger::page_slot;
 pub use path::{ITEM_PATH, ItemStage, Passage, item_path_table};
-pub use record::item_of_record;
+pub use record::{item_of_record, put_known, put_known_item, read_known_item};
 pub use stage::{Stage, StageConfig};

@@ -4,7 +4,7 @@
 //! that a writer did not make, and never panics.
 
 use crate::compute::ComputeId;
-use crate::items::{Delisted, OutboxId, SinkVerdict};
+use crate::items::{Delisted, KnownItem, OutboxId, SinkVerdict};
 use weir_geo::Waiter;
 use weir_model::wire::{Reader, WireError, put_fixed, put_item, put_u64, read_item};
 use weir_model::{Item, ItemId, JobId, ReleaseId, SinkId};
@@ -30,6 +30,8 @@ pub(crate) const COMPUTES: u8 = 71;
 pub(crate) const COMPUTE_ENDED: u8 = 72;
 /// A computation failed on it: it ends here. Fields as those of `ITEM_DONE`.
 pub(crate) const COMPUTE_REFUSED: u8 = 73;
+/// What another stage knew of items, exported.
+pub(crate) const KNOWN: u8 = 74;
 
 /// Appends one record, its length in front.
 pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
@@ -181,4 +183,41 @@ pub(crate) fn read_delisted(slot: u8, reader: &mut Reader<'_>) -> Result<Deliste
         ids.push(ItemId(u128::from_le_bytes(id)));
     }
     Ok(Delisted { slot, sink, ids })
+}
+
+/// Appends a record of items that another stage knew, all of one slot.
+pub fn put_known(journal: &mut Vec<u8>, slot: u8, items: &[KnownItem]) {
+    framed(journal, KNOWN, slot, |out| {
+        put_u64(out, items.len() as u64);
+        for item in items {
+            put_known_item(out, item);
+        }
+    });
+}
+
+/// Appends what is known of one item.
+pub fn put_known_item(out: &mut Vec<u8>, item: &KnownItem) {
+    out.extend_from_slice(&item.id.0.to_le_bytes());
+    put_u64(out, item.version);
+    put_fixed(out, item.hash);
+    for number in [item.job.0, u64::from(item.confirmed), u64::from(item.delisted), u64::from(item.schema)] {
+        put_u64(out, number);
+    }
+}
+
+/// Reads what `put_known_item` wrote.
+///
+/// # Errors
+/// When it is something else.
+pub fn read_known_item(reader: &mut Reader<'_>) -> Result<KnownItem, WireError> {
+    let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
+    let (version, hash, job) = (reader.u64()?, reader.fixed()?, JobId(reader.u64()?));
+    let mask = |bits: u64| u32::try_from(bits).map_err(|_| WireError { expected: "a mask of 32 sinks" });
+    let (confirmed, delisted) = (mask(reader.u64()?)?, mask(reader.u64()?)?);
+    let schema = u16::try_from(reader.u64()?).map_err(|_| WireError { expected: "the number of an item type" })?;
+    Ok(KnownItem { id: ItemId(u128::from_le_bytes(id)), job, version, hash, confirmed, delisted, schema })
+}
+
+pub(crate) fn read_known(reader: &mut Reader<'_>) -> Result<Vec<KnownItem>, WireError> {
+    (0..reader.u64()?).map(|_| read_known_item(reader)).collect()
 }

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::Arc;
 use timely::communication::Allocator;
 use timely::worker::Worker;
-use weir_frontier::{Addr, Counters, FrontierConfig, JobSpec, LiveChunk};
+use weir_frontier::{Addr, Counters, FrontierConfig, JobSpec, LiveChunk, LoadBodies, TakeRecord};
 use weir_model::wire::WireError;
 use weir_model::{JobId, SinkId, Tick};
 
@@ -242,6 +242,26 @@ impl Stage {
     /// With several workers: who only looks needs one.
     pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
         self.local.as_ref().expect("one worker, without a thread").each_known(visit);
+    }
+
+    /// Writes what domains and dedup entries come to as records for other stages, slot by slot. Right after `finish_replay`.
+    ///
+    /// # Errors
+    /// Those of `load` and `write`.
+    ///
+    /// # Panics
+    /// With several workers: who exports needs one.
+    pub fn export(&self, load: LoadBodies<'_>, write: TakeRecord<'_>) -> io::Result<()> {
+        self.local.as_ref().expect("one worker, without a thread").export(load, write)
+    }
+
+    /// Items that wait for their sinks or for a location. With one worker.
+    ///
+    /// # Panics
+    /// With several workers: who only looks needs one.
+    #[must_use]
+    pub fn waiting_items(&self) -> usize {
+        self.local.as_ref().expect("one worker, without a thread").waiting_items()
     }
 
     /// Durable counts over all workers: URLs and items by job.

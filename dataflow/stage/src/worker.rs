@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use timely::worker::Worker;
 use weir_frontier::{
-    Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, Offer, Out,
-    RobotsAnswer, Scratch,
+    Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, LoadBodies, Offer,
+    Out, RobotsAnswer, Scratch, TakeRecord,
 };
 use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};
 
@@ -348,6 +348,18 @@ impl Shell {
     /// The newest version of every item of this worker.
     pub fn each_known(&self, visit: &mut dyn FnMut(KnownItem)) {
         self.state.borrow().items.each_known(visit);
+    }
+
+    /// Writes the frontier's state as records for other stages.
+    pub fn export(&self, load: LoadBodies<'_>, write: TakeRecord<'_>) -> std::io::Result<()> {
+        let state = self.state.borrow();
+        (0..weir_frontier::SLOTS).try_for_each(|slot| state.frontier.export(slot, &mut *load, &mut *write))
+    }
+
+    /// Items that wait for their sinks or for a location.
+    pub fn waiting_items(&self) -> usize {
+        let state = self.state.borrow();
+        state.items.waiting() + state.geocode.waiting()
     }
 
     /// What a complete crawl saw and did not see, of this worker.

@@ -27,6 +27,7 @@ const VISIBILITY_MAX: Duration = Duration::from_secs(12 * 3600);
 pub struct SqsQueue {
     client: Client,
     url: String,
+    visibility: Option<Duration>,
 }
 
 type Outcomes = Vec<Result<(), QueueError>>;
@@ -35,7 +36,14 @@ impl SqsQueue {
     /// The queue at `url`.
     #[must_use]
     pub fn new(client: Client, url: &str) -> SqsQueue {
-        SqsQueue { client, url: url.to_owned() }
+        SqsQueue { client, url: url.to_owned(), visibility: None }
+    }
+
+    /// Hides what it receives for so long, whatever the queue's own time is: also what is received and never arrives, because the receiver
+    /// has died or left meanwhile.
+    #[must_use]
+    pub fn hiding(self, visibility: Duration) -> SqsQueue {
+        SqsQueue { visibility: Some(visibility), ..self }
     }
 
     /// Its address.
@@ -109,6 +117,7 @@ impl SqsQueue {
             .queue_url(&self.url)
             .max_number_of_messages(max)
             .wait_time_seconds(seconds(wait.min(WAIT_MAX)))
+            .set_visibility_timeout(self.visibility.map(|visibility| seconds(visibility.min(VISIBILITY_MAX))))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let received = call.send().await.map_err(|error| judge(&self.what("ReceiveMessage"), error))?;
         Ok(received.messages.unwrap_or_default().into_iter().map(received_message).collect())

@@ -209,6 +209,16 @@ async fn a_message_stays_hidden_on_sqs_beyond_its_visibility_while_work_lasts() 
 }
 
 #[tokio::test]
+async fn what_a_receiver_has_lost_comes_back_after_the_receivers_time_and_not_the_queues() {
+    let queue = new_queue(&aws(), Duration::from_secs(600)).await.hiding(Duration::from_secs(1));
+    assert_eq!(queue.send(&["lost".into()]).await, [Ok(())]);
+    assert_eq!(queue.receive(1, Duration::from_secs(1)).await.map(|received| received.len()), Ok(1));
+    // As if the receiver had died before it could do anything about it.
+    let again = queue.receive(1, Duration::from_secs(20)).await.expect("received");
+    assert_eq!(again.first().map(|message| message.receive_count), Some(2));
+}
+
+#[tokio::test]
 async fn when_the_service_goes_away_and_comes_back_nothing_is_lost() {
     let mut emulator = Service::builder(Kind::Aws).variable("PERSIST_STATE", "1").start().expect("the emulator starts");
     let aws = Aws::at(emulator.url(), "eu-central-1");

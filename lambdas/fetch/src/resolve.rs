@@ -122,6 +122,15 @@ fn forget(names: &mut Names, now: Tick) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Moving(Arc<AtomicU64>);
+
+    impl Clock for Moving {
+        fn now(&self) -> Tick {
+            Tick(self.0.load(Ordering::Relaxed))
+        }
+    }
 
     struct Still;
 
@@ -143,6 +152,45 @@ mod tests {
         assert_eq!(*resolver.resolve("::2").await.expect("a literal"), ["::2".parse::<IpAddr>().expect("v6")]);
         assert_eq!(*resolver.resolve("intranet").await.expect("a name"), [inside]);
         assert!(resolver.names.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_once_for_all_who_wait_and_again_when_its_time_is_over() {
+        let now = Arc::new(AtomicU64::new(1));
+        let resolver = Resolver::new(&FetchSettings::default(), Arc::new(Moving(Arc::clone(&now))));
+        // It is under way already: whoever wants it waits for the same answer.
+        let answered = Rc::new(Notify::new());
+        resolver.remember("shop.example", Entry::Asked(Rc::clone(&answered)));
+        let local = tokio::task::LocalSet::new();
+        let wanted = local.run_until(async {
+            let waiting: Vec<_> = (0..3)
+                .map(|_| {
+                    let resolver = resolver.clone();
+                    tokio::task::spawn_local(async move { resolver.resolve("shop.example").await.is_ok() })
+                })
+                .collect();
+            tokio::task::yield_now().await;
+            assert!(matches!(resolver.names.borrow()["shop.example"], Entry::Asked(_)), "nobody asks beside it");
+            let until = Tick(100);
+            resolver.remember("shop.example", Entry::Known { found: Ok(Rc::new([Ipv4Addr::LOCALHOST.into()])), until });
+            answered.notify_waiters();
+            let mut found = 0;
+            for each in waiting {
+                found += u32::from(each.await.expect("no panic"));
+            }
+            // As long as it is fresh nobody asks, afterwards it is asked anew.
+            now.store(99, Ordering::Relaxed);
+            assert!(resolver.resolve("shop.example").await.is_ok());
+            assert!(matches!(resolver.names.borrow()["shop.example"], Entry::Known { .. }));
+            now.store(100, Ordering::Relaxed);
+            let again = resolver.clone();
+            let late = tokio::task::spawn_local(async move { again.resolve("shop.example").await.is_ok() });
+            tokio::task::yield_now().await;
+            assert!(matches!(resolver.names.borrow()["shop.example"], Entry::Asked(_)), "its time is over");
+            late.abort();
+            found
+        });
+        assert_eq!(wanted.await, 3);
     }
 
     #[test]

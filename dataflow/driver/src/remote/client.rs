@@ -221,15 +221,18 @@ impl Client {
     pub async fn job(&self, job: JobId) -> Result<JobView, ClientError> {
         let document = self.document(job).await?;
         let mut parts = Vec::new();
-        for stage in 0..document.stages {
+        // The number of stages may have changed since: what one counted that is gone counts.
+        let least = document.stages.max(self.stages());
+        for stage in 0.. {
             let key = part_key(job, stage);
             match self.artifacts.get(&key).await {
                 Ok(bytes) => parts.push(read(&key, &bytes)?),
+                Err(error) if error.class == QueueErrorClass::NotFound && stage >= least => break,
                 Err(error) if error.class == QueueErrorClass::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(JobView { document, parts })
+        Ok(JobView { document, parts, stages: self.stages() })
     }
 
     /// The newest jobs, the newest first.
@@ -255,6 +258,8 @@ pub struct JobView {
     pub document: JobDocument,
     /// By stage, as far as they have said something.
     pub parts: Vec<JobPart>,
+    /// How many stages there are now.
+    pub stages: u32,
 }
 
 impl JobView {
@@ -265,7 +270,14 @@ impl JobView {
         if ended.contains(&Outcome::Failed) {
             return Some(Outcome::Failed);
         }
-        if ended.len() < self.document.stages as usize {
+        // A stage that is gone has left its part to others; one that came later has a part only when it got something of the job.
+        let there = self.parts.iter().filter(|part| part.stage < self.stages);
+        let (mut parts, mut open) = (0, 0);
+        for part in there {
+            parts += 1;
+            open += u32::from(part.outcome.is_none());
+        }
+        if open > 0 || parts < self.document.stages.min(self.stages) {
             return None;
         }
         ended.iter().find(|outcome| **outcome != Outcome::Finished).or(ended.first()).copied()

@@ -93,7 +93,7 @@ fn unless<T: PartialEq>(value: T, default: T) -> Option<T> {
 }
 
 /// Settings of a job: default, the spider's own, those that came with it.
-fn job_settings(spider: &Spider, header: &JobHeader) -> Result<Settings, String> {
+pub(super) fn job_settings(spider: &Spider, header: &JobHeader) -> Result<Settings, String> {
     let mut settings = Settings::default();
     settings.order = match spider.order() {
         weir_spider::Order::Lifo => settings.order,

@@ -14,6 +14,7 @@ pub mod client;
 mod desk;
 mod ending;
 mod health;
+pub mod moving;
 mod opening;
 mod outside;
 mod stage;

@@ -1,6 +1,7 @@
 //! How a stage is put together: its state, whose it is, the jobs that go on, the engine where the journal ends.
 
 use super::desk::{OpenJob, prepare_job};
+use super::moving::waits_for;
 use super::{Pace, StageOptions};
 use crate::engine::Engine;
 use crate::error::CrawlError;
@@ -9,7 +10,7 @@ use crate::opening::recover;
 use crate::state::{Document, StageDocument, State};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use weir_frontier::{FrontierConfig, Slice};
+use weir_frontier::{FrontierConfig, LawBook, Slice};
 use weir_geo::GeoConfig;
 use weir_model::{JobId, Tick};
 use weir_stage::{Geocoding, Stage, StageConfig};
@@ -27,7 +28,7 @@ pub(super) fn claim(document: &mut Document, stack: &str, slice: Slice) -> Resul
             );
         }
         let (index, of) = (slice.index, slice.of);
-        document.stage = Some(StageDocument { stack: stack.to_owned(), index, of, jobs: Vec::new() });
+        document.stage = Some(StageDocument { stack: stack.to_owned(), index, of, ..StageDocument::default() });
         return Ok(());
     };
     if stage.stack != stack {
@@ -36,11 +37,25 @@ pub(super) fn claim(document: &mut Document, stack: &str, slice: Slice) -> Resul
             stage.stack, stage.stack
         ));
     }
+    if stage.index >= stage.of {
+        return refuse(format!(
+            "this state was stage {}, and has exported all it had: there are {} stages now. When their imports are done it may go",
+            stage.index, stage.of
+        ));
+    }
     if (stage.index, stage.of) != (slice.index, slice.of) {
         return refuse(format!(
             "this state is that of stage {} of {}, not of stage {} of {}: who owns which domain is decided by these numbers. Start it as it \
              was (WEIR_STAGE={} WEIR_STAGES={}), or move its domains first (docs/deploy.md, Scale)",
             stage.index, stage.of, slice.index, slice.of, stage.index, stage.of
+        ));
+    }
+    if !stage.awaits.is_empty() {
+        return refuse(format!(
+            "stage {} of {} takes over what others had{} (weir stage import)",
+            stage.index,
+            stage.of,
+            waits_for(stage)
         ));
     }
     Ok(())
@@ -54,7 +69,8 @@ pub(super) fn open_engine(
 ) -> Result<(Engine, BTreeMap<JobId, OpenJob>), CrawlError> {
     let lanes = state.store.allocate_lanes(options.workers + 1);
     let boot = state.document.boot;
-    let frontier = Arc::new(frontier_config(options));
+    let log = options.settings.log_level >= crate::settings::LogLevel::Debug;
+    let frontier = Arc::new(frontier_config(&options.pace, &options.laws, options.slice, log));
     let geocoding = options.geocoding.as_ref().map(|options| {
         let config = GeoConfig {
             margin_us: 0,
@@ -82,8 +98,14 @@ pub(super) fn open_engine(
         let prepared = prepare_job(options, header, &entry.spider).map_err(|why| {
             CrawlError::State(format!("job {} cannot go on with the spider file in its state: {why}", job.0))
         })?;
+        let names = prepared.sink_names();
         let mut open = prepared.into_job(entry.opened_at);
-        open.sink_ids = entry.sinks.clone();
+        open.sink_ids = match entry.sinks.is_empty() {
+            // It was imported: its sinks are those of this stage.
+            true => names.iter().map(|name| state.document.sink(name).map(|id| id.0)).collect::<Result<_, _>>()?,
+            false => entry.sinks.clone(),
+        };
+        note_sinks(&mut state.document, &open);
         engine.open_job(open.run(now));
         jobs.insert(job, open);
     }
@@ -93,18 +115,31 @@ pub(super) fn open_engine(
     Ok((engine, jobs))
 }
 
-fn frontier_config(options: &StageOptions) -> FrontierConfig {
+/// The numbers of a job's sinks, in both lists of jobs.
+fn note_sinks(document: &mut Document, open: &OpenJob) {
+    let job = open.header.job;
+    let listed = open.listed();
+    for entry in document.jobs.iter_mut().filter(|entry| entry.id == job.0) {
+        (entry.sinks, entry.best_effort) = (listed.sinks.clone(), listed.best_effort.clone());
+    }
+    let stages = document.stage.iter_mut().flat_map(|stage| &mut stage.jobs);
+    for entry in stages.filter(|entry| entry.id == job) {
+        entry.sinks.clone_from(&open.sink_ids);
+    }
+}
+
+pub(super) fn frontier_config(pace: &Pace, laws: &Arc<dyn LawBook>, slice: Slice, log: bool) -> FrontierConfig {
     let us = |duration: std::time::Duration| duration.as_micros() as u64;
-    let Pace { margin, slot, lookahead, timeout, grace, .. } = options.pace;
+    let Pace { margin, slot, lookahead, timeout, grace, .. } = *pace;
     FrontierConfig {
-        laws: Arc::clone(&options.laws),
+        laws: Arc::clone(laws),
         margin_us: us(margin),
         slot_us: us(slot),
         lookahead_us: us(lookahead),
         request_timeout_us: us(timeout),
         lease_grace_us: us(grace),
-        log: options.settings.log_level >= crate::settings::LogLevel::Debug,
-        slice: options.slice,
+        log,
+        slice,
         ..FrontierConfig::default()
     }
 }

@@ -222,6 +222,7 @@ impl StageDriver {
         self.ask_again(now);
         self.end_jobs(now);
         self.tell(now);
+        self.sweep(now);
         self.snapshot_when_due(now);
     }
 
@@ -585,6 +586,22 @@ impl StageDriver {
             if let Some(sink) = open.sinks.iter().find(|sink| sink.id() == id) {
                 sink.committed(mark);
             }
+        }
+    }
+
+    /// A state that exported what is not its own any more is rid of it with a snapshot.
+    fn sweep(&mut self, now: Tick) {
+        if !self.document.stage.as_ref().is_some_and(|stage| stage.unswept) {
+            return;
+        }
+        self.snapshot_at = 0;
+        self.snapshot_when_due(now);
+        if let Some(stage) = &mut self.document.stage {
+            stage.unswept = false;
+        }
+        // Behind the snapshot: the journal's orders are performed in order.
+        if let Err(error) = self.journal.save(&self.document) {
+            self.failure.get_or_insert(error);
         }
     }
 

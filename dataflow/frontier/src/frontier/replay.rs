@@ -5,6 +5,8 @@
 //!
 //! A queue holds addresses only, so a record that ends a URL names its address. Those are gathered and taken out of the queues in
 //! one pass, whenever they are many against what is queued: memory and time stay linear.
+//!
+//! What is queued of a domain that another stage owns is dropped: it was exported before the number of stages changed.
 
 use super::Frontier;
 use super::origin::{Origin, OriginState, origin_key};
@@ -19,6 +21,11 @@ use weir_model::{DomainKey, JobId, ReleaseId, RequestKind, Tick};
 
 /// Ends are gathered at least up to this many.
 const EDITS_MIN: usize = 1 << 16;
+
+/// Types of a snapshot's frames: from here to `OTHERS`.
+const FRAMES: u8 = 32;
+/// Types of records that are not the frontier's.
+const OTHERS: u8 = 64;
 
 /// What became of records whose addresses stand in queues.
 #[derive(Debug, Default)]
@@ -79,6 +86,8 @@ impl Frontier {
                 let job = JobId(reader.u64()?);
                 self.replay_close(job, body[1]);
             }
+            // What another stage has exported.
+            FRAMES..OTHERS => self.restore(body)?,
             _ => return Err(WireError { expected: "a record of the frontier" }),
         }
         Ok(())
@@ -168,6 +177,10 @@ impl Frontier {
         }
         for index in 0..self.domains.len() as u32 {
             let Some(mut domain) = self.domains[index as usize].take() else { continue };
+            if self.config.slice.owner(domain.key) != self.config.slice.index {
+                // The number of stages has changed, and this domain's queue was exported to its new owner.
+                domain.lines.clear();
+            }
             domain.lines.retain(|line| !line.is_empty());
             for line in &mut domain.lines {
                 self.count_line(line, now);

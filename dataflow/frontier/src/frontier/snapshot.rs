@@ -15,14 +15,14 @@ use std::io;
 use weir_model::wire::{Reader, WireError, put_bytes, put_fixed, put_i64, put_u64};
 use weir_model::{DomainKey, JobId, ReleaseId, Tick};
 
-const SEEN: u8 = 32;
-const DOMAIN: u8 = 33;
-const HITS: u8 = 34;
-const QUEUE: u8 = 35;
-const DELAYED: u8 = 36;
-const ORIGIN: u8 = 37;
-const COUNTS: u8 = 38;
-const ADMITTED: u8 = 39;
+pub(super) const SEEN: u8 = 32;
+pub(super) const DOMAIN: u8 = 33;
+pub(super) const HITS: u8 = 34;
+pub(super) const QUEUE: u8 = 35;
+pub(super) const DELAYED: u8 = 36;
+pub(super) const ORIGIN: u8 = 37;
+pub(super) const COUNTS: u8 = 38;
+pub(super) const ADMITTED: u8 = 39;
 
 /// Numbers in a frame: 64 KiB of eight bytes.
 const FRAME: usize = 8192;
@@ -152,7 +152,8 @@ impl Frontier {
         Ok(())
     }
 
-    /// Takes a frame that `snapshot` wrote; frames of other slots are ignored. Before any record of that slot.
+    /// Takes a frame that `snapshot` wrote; frames of other slots are ignored. Before any record of that slot, but for those that another
+    /// stage has exported: these name no address.
     ///
     /// # Errors
     /// The frame is damaged or of another version.

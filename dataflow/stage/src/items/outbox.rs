@@ -58,6 +58,11 @@ pub(super) struct TakenOff {
 }
 
 impl Outbox {
+    /// Items that wait.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Bytes that wait here.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -21,6 +21,10 @@ pub struct KnownItem {
     pub hash: u64,
     /// The sinks that have said they hold exactly that.
     pub confirmed: u32,
+    /// The sinks that have marked it as gone since.
+    pub delisted: u32,
+    /// Its type, as that job numbers types.
+    pub schema: u16,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,11 +119,30 @@ impl Versions {
         }
     }
 
+    /// What another stage knew: the newer of two versions wins; of one that both know, a sink holds what either has seen it confirm.
+    pub fn take_over(&mut self, other: &KnownItem) {
+        let known = self.0.entry(other.id).or_default();
+        let same = (other.version, other.hash) == (known.version, known.hash);
+        if same {
+            known.confirmed |= other.confirmed;
+            known.delisted |= other.delisted;
+        } else if (other.version, other.hash) > (known.version, known.hash) {
+            let (version, hash, confirmed, delisted) = (other.version, other.hash, other.confirmed, other.delisted);
+            *known = Known { version, hash, confirmed, delisted, ..*known };
+        }
+        let job = u32::try_from(other.job.0).unwrap_or(u32::MAX);
+        if job >= known.job {
+            known.job = job;
+            known.schema = other.schema;
+        }
+    }
+
     /// Everything that is known.
     pub fn each(&self, visit: &mut dyn FnMut(KnownItem)) {
         for (id, known) in &self.0 {
-            let Known { version, hash, confirmed, job, .. } = *known;
-            visit(KnownItem { id: *id, job: JobId(u64::from(job)), version, hash, confirmed });
+            let Known { version, hash, confirmed, job, delisted, schema } = *known;
+            let job = JobId(u64::from(job));
+            visit(KnownItem { id: *id, job, version, hash, confirmed, delisted, schema });
         }
     }
 
@@ -232,6 +255,29 @@ mod tests {
         assert_eq!(needed(&versions, &back).0, 0b10, "it has not stored it yet");
         versions.confirm(&back, SinkId(1));
         assert_eq!(needed(&versions, &back).0, 0);
+    }
+
+    #[test]
+    fn of_what_two_stages_knew_the_newer_is_kept_whichever_comes_first() {
+        let of = |version, hash, confirmed, job| KnownItem {
+            id: ItemId(7),
+            job: JobId(job),
+            version,
+            hash,
+            confirmed,
+            delisted: 0,
+            schema: 2,
+        };
+        let (older, newer) = (of(3, 5, 0b11, 1), of(8, 9, 0b10, 4));
+        for order in [[older, newer], [newer, older]] {
+            let mut versions = Versions::default();
+            order.iter().for_each(|known| versions.take_over(known));
+            let mut seen = Vec::new();
+            versions.each(&mut |known| seen.push(known));
+            assert_eq!(seen, [newer]);
+            versions.take_over(&of(8, 9, 0b01, 4));
+            assert_eq!(needed(&versions, &item(9, 9)).0, 0, "both sinks have said so, each to another stage");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod sink_secrets;
 pub mod site;
 pub mod spider;
 pub mod stage;
+mod stage_move;
 mod state_dir;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
 use crate::cmd::feeds::Feeds;
+use crate::cmd::stage_move::{self, Move};
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
@@ -15,7 +16,7 @@ use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage}
 use weir_driver::{ComputeOptions, Output, Settings};
 use weir_frontier::Slice;
 use weir_model::json::JobHeader;
-use weir_queue::{ArtifactStore, MessageQueue};
+use weir_queue::{ArtifactStore, MessageQueue, Ticketed, Tickets};
 use weir_spider::Spider;
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
@@ -23,12 +24,15 @@ const CONCURRENCY: usize = 2_000;
 
 /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
 #[derive(ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Example:\n  WEIR_SINKS=sqlite:items.db weir stage --state .weir/stage-0\n\n\
 Variables, which options win over: WEIR_STACK, WEIR_STAGE, WEIR_STAGES, WEIR_STATE, WEIR_BUCKET, WEIR_FETCH_QUEUE, WEIR_SINKS (by spaces;\n\
 %(name)s, %(job)s, %(time)s and %(stage)s stand for the spider, the job's number, when it was enqueued, and the stage's number),\n\
 WEIR_SINK_SECRETS (JSON: passwords by kind of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
 Exit codes: 0 stopped in order, 2 usage, 4 could not go on; what was received is not lost")]
 pub struct Args {
+    #[command(subcommand)]
+    moving: Option<Move>,
     #[command(flatten)]
     which: Which,
     /// Which stage, from 0
@@ -70,6 +74,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
+    if let Some(command) = &args.moving {
+        return stage_move::run(command);
+    }
     let mut settings = Settings { concurrency: CONCURRENCY, ..Settings::default() };
     let level = args.level.iter().map(|level| format!("log_level={level}"));
     for assignment in args.settings.iter().cloned().chain(level) {
@@ -86,7 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
     let geocoding = crate::cmd::geocode::for_stage(&settings)?;
     let runtime = runtime()?;
-    let queues = runtime.block_on(place.queues())?;
+    let visibility = Duration::from_secs(args.visibility);
+    let queues = runtime.block_on(place.queues(visibility))?;
     let options = StageOptions {
         stack: place.stack,
         slice: place.slice,
@@ -97,12 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         geocoding,
         compute: ComputeOptions { allow_commands: args.allow_commands, ..ComputeOptions::default() },
         workers: args.workers,
-        pace: Pace {
-            timeout,
-            visibility: Duration::from_secs(args.visibility),
-            grace: Duration::from_secs(args.grace),
-            ..Pace::default()
-        },
+        pace: Pace { timeout, visibility, grace: Duration::from_secs(args.grace), ..Pace::default() },
         queues,
         runtime,
         health_port,
@@ -177,7 +180,7 @@ impl Place {
     }
 
     /// The queues, which are there: their names follow from the deployment's.
-    async fn queues(&self) -> anyhow::Result<StageQueues> {
+    async fn queues(&self, visibility: Duration) -> anyhow::Result<StageQueues> {
         let aws = match &self.deployment {
             Some(deployment) => deployment.aws().await?,
             None => Aws::load().await?,
@@ -196,10 +199,15 @@ impl Place {
         }
         let queue = |name: String| ticketed(&aws, &format!("{base}/{name}"), &store);
         let peer = |stage: u32| -> Arc<dyn MessageQueue> { queue(format!("{stack}-requests-{stage}")) };
+        // What this stage takes is hidden for its own time, not the queue's.
+        let mine = |kind: &str| -> Arc<dyn MessageQueue> {
+            let own = aws.queue(&format!("{base}/{stack}-{kind}-{index}")).hiding(visibility);
+            Arc::new(Ticketed::new(own, Tickets::new(Arc::clone(&store))))
+        };
         Ok(StageQueues {
-            requests: peer(index),
-            reports: queue(format!("{stack}-reports-{index}")),
-            control: queue(format!("{stack}-control-{index}")),
+            requests: mine("requests"),
+            reports: mine("reports"),
+            control: mine("control"),
             fetch: ticketed(&aws, &self.fetch_queue, &store),
             dead_letters: queue(format!("{stack}-stage-{index}-dead")),
             peers: (0..self.slice.of).map(peer).collect(),

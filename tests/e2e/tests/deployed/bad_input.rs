@@ -24,6 +24,10 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
     elsewhere.env_remove("WEIR_DEPLOYMENT");
     let mut no_region = whole("AWS_REGION", "");
     no_region.env("AWS_DEFAULT_REGION", "").env("HOME", scene.dir.path());
+    let mut wrong_region = whole("AWS_REGION", "ap-south-1");
+    wrong_region.env("AWS_DEFAULT_REGION", "ap-south-1");
+    let mut no_state = scene.weir(&["stage", "export", "--stages", "2", "--state", "nowhere"]);
+    no_state.env("WEIR_STACK", STACK);
     for (mut command, code, told) in [
         (elsewhere, 2, ".weir/deployment.toml is not here"),
         (scene.weir(&["jobs", "--stack", "other"]), 2, "describes the deployment \"e2e\""),
@@ -34,6 +38,9 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
         (whole("WEIR_STACK", "nosuch"), 4, "is the stack deployed, and are account and region the right ones?"),
         (whole("WEIR_STAGE", "seven"), 2, "a whole number up to"),
         (whole("WEIR_SINK_SECRETS", "geheim"), 2, "JSON with passwords"),
+        (wrong_region, 4, "is the stack deployed, and are account and region the right ones?"),
+        (no_state, 2, "--state nowhere: there is no such folder"),
+        (scene.weir(&["stage", "import", "--state", "new", "law.toml"]), 2, "no export of a stage"),
         (no_credentials, 4, "AWS_ACCESS_KEY_ID"),
         (no_region, 4, "AWS_REGION"),
     ] {

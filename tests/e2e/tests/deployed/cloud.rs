@@ -99,6 +99,12 @@ impl Scene {
         Scene { site, dir, settings: cloud.emulator.settings(), stages }
     }
 
+    /// From now on the deployment has so many stages.
+    pub fn resize(&mut self, cloud: &Cloud, stages: usize) {
+        self.stages = stages;
+        self.write("deployment.toml", &cloud.deployment(stages));
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

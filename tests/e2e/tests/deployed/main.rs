@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cloud;
+mod to_more_stages;
 mod under_faults;
 
 use cloud::{Scene, cloud, get, stop};

@@ -1,27 +1,34 @@
-//! What goes wrong: functions and a stage killed in the middle, copies of messages.
+//! What goes wrong: functions and a stage killed in the middle, copies of messages, a request that kills its function.
 //!
-//! Named so that it runs behind the other tests: the emulator is slow for minutes after one of its functions was killed.
+//! Named so that it runs behind the other tests: what a killed function has received stays hidden for as long as the function might
+//! have worked on it.
 
 use crate::cloud::{Cloud, Scene, cloud, stop};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use weir_aws::Aws;
 use weir_e2e::{printed, read_rows, run, until};
 use weir_queue::MessageQueue;
 
-const PAGES: usize = 8;
-const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
+pub const PAGES: usize = 8;
+pub const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
 const HITS: usize = 60;
 const WINDOW_US: u64 = 500_000;
 
 /// The portals of four hosts, which two stages share.
-fn spider(scene: &Scene) -> String {
+pub fn spider(scene: &Scene) -> String {
+    spider_of(scene, &HOSTS, PAGES)
+}
+
+fn spider_of(scene: &Scene, hosts: &[&str], pages: usize) -> String {
     let port = scene.site.port();
-    let last = PAGES - 1;
-    let starts: Vec<String> = HOSTS
+    let last = pages - 1;
+    let starts: Vec<String> = hosts
         .iter()
         .map(|host| format!("\"http://{host}:{port}/properties/index_{{00000..{last:05}}}.html\""))
         .collect();
@@ -33,11 +40,19 @@ fn spider(scene: &Scene) -> String {
     )
 }
 
+/// The emulator's process.
+fn emulator(cloud: &Cloud) -> u32 {
+    let folder = cloud.emulator.folder().expect("our own emulator");
+    let pid = std::fs::read_to_string(folder.join("pid")).expect("it runs");
+    pid.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("a number and when it was born")
+}
+
 /// Processes that descend from the emulator and run the function.
 fn functions(cloud: &Cloud) -> Vec<u32> {
-    let folder = cloud.emulator.folder().expect("our own emulator");
-    let pid = std::fs::read_to_string(folder.join("pid")).unwrap_or_default();
-    let Some(root) = pid.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok()) else { return Vec::new() };
+    descendants(emulator(cloud))
+}
+
+fn descendants(root: u32) -> Vec<u32> {
     let mut family = BTreeSet::from([root]);
     let mut found = Vec::new();
     // Children have greater numbers than their parents, but for one round about the end of the numbers.
@@ -91,6 +106,27 @@ fn double(url: String, settings: Vec<(&'static str, String)>, stop: Arc<AtomicBo
     })
 }
 
+/// Every listing is in one of two databases, and in one alone; each of them has some.
+pub fn whole(scene: &Scene, told: &str) -> anyhow::Result<()> {
+    let mut urls = BTreeSet::new();
+    for index in 0..2 {
+        let rows = read_rows(&scene.path(&format!("items-{index}.db")))?;
+        assert!(!rows.is_empty(), "both stages had work: {told}");
+        for (url, row) in rows {
+            assert!(urls.insert(url.clone()), "{url} is in both databases");
+            assert!(row["price"].is_number(), "{url}: {:?}", row["price"]);
+        }
+    }
+    for host in HOSTS {
+        let base = format!("http://{host}:{}", scene.site.port());
+        for listing in scene.site.portal().for_host(host).iter() {
+            assert!(urls.remove(&listing.url(&base)), "{} is missing: {told}", listing.url(&base));
+        }
+    }
+    assert!(urls.is_empty(), "nothing that is not on the site: {urls:?}");
+    Ok(())
+}
+
 #[test]
 fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice() -> anyhow::Result<()> {
     let cloud = cloud();
@@ -131,23 +167,63 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
     let pages = HOSTS.len() * PAGES * 31;
     assert_eq!(last["stats"]["verdict/delivered"], pages, "{told}");
     assert!(doubled > 0, "messages came twice");
-    let mut urls = BTreeSet::new();
-    for index in 0..2 {
-        let rows = read_rows(&scene.path(&format!("items-{index}.db")))?;
-        assert!(!rows.is_empty(), "both stages had work: {told}");
-        for (url, row) in rows {
-            assert!(urls.insert(url.clone()), "{url} is in both databases");
-            assert!(row["price"].is_number(), "{url}: {:?}", row["price"]);
-        }
-    }
-    for host in HOSTS {
-        let base = format!("http://{host}:{}", scene.site.port());
-        for listing in scene.site.portal().for_host(host).iter() {
-            assert!(urls.remove(&listing.url(&base)), "{} is missing: {told}", listing.url(&base));
-        }
-    }
-    assert!(urls.is_empty(), "nothing that is not on the site: {urls:?}");
+    whole(&scene, &told)?;
     scene.judge(HITS, WINDOW_US);
     stages.into_iter().for_each(stop);
+    Ok(())
+}
+
+/// Whoever of these processes is at the other end of a connection of this machine.
+fn at_the_other_end(stream: &TcpStream, processes: Vec<u32>) -> Option<u32> {
+    let port = format!(":{:04X}", stream.peer_addr().ok()?.port());
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let mut rows = tables.iter().flat_map(|table| table.lines()).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let inode = rows.find(|row| row.get(1).is_some_and(|local| local.ends_with(&port)))?.get(9)?.to_string();
+    let socket = format!("socket:[{inode}]");
+    processes.into_iter().find(|process| {
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|link| link.to_string_lossy() == socket)
+    })
+}
+
+/// A server whose page no function survives: whoever asks for it is killed before it has an answer.
+fn deadly(cloud: &Cloud) -> anyhow::Result<(u16, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    let deaths = Arc::new(AtomicUsize::new(0));
+    let (counted, pid) = (Arc::clone(&deaths), emulator(cloud));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let read = stream.read(&mut [0; 4096]).unwrap_or(0);
+            if read > 0 {
+                counted.fetch_add(1, Ordering::Relaxed);
+                at_the_other_end(&stream, descendants(pid)).into_iter().for_each(kill);
+            }
+        }
+    });
+    Ok((port, deaths))
+}
+
+#[test]
+fn what_kills_its_function_each_time_is_dead_lettered_by_name_and_all_else_is_delivered() -> anyhow::Result<()> {
+    let cloud = cloud();
+    let scene = Scene::new(&cloud, 1, 2);
+    let (port, deaths) = deadly(&cloud)?;
+    let deadly = format!("start = [\"http://deadly.localhost:{port}/\", ");
+    let text = spider_of(&scene, &["a.localhost"], 2).replacen("start = [", &deadly, 1);
+    scene.write("deadly.toml", &text);
+    scene.write("law.toml", "");
+    let stage = scene.start(0, &[]);
+    let settings = ["-s", "retry.times=1", "-s", "robots=false"];
+    let mut enqueue = scene.weir(&["enqueue", "deadly.toml", "--shards", "2", "--wait", "--json"]);
+    let output = run(enqueue.args(settings), 0)?;
+    let job: Value = serde_json::from_str(printed(&output).0.trim())?;
+    let told = format!("{job:#}\n{}", scene.log(0));
+    assert_eq!(job["stats"]["verdict/dead_lettered/killed_the_function"], 1, "{told}");
+    assert_eq!(job["stats"]["verdict/delivered"], 2 * 31, "{told}");
+    assert_eq!(read_rows(&scene.path("items-0.db"))?.len(), 60, "{told}");
+    assert_eq!(deaths.load(Ordering::Relaxed), 2, "asked once, and once more alone");
+    stop(stage);
     Ok(())
 }

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark};
 use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
+use weir_driver::remote::moving::MoveOptions;
 use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
 use weir_driver::{ComputeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
-use weir_frontier::Slice;
 use weir_frontier::config::NoLaw;
+use weir_frontier::{LawBook, Slice};
 use weir_model::{Clock, Item, ItemId, JobId, Outcome, UnixMs, Value};
 use weir_queue::{ArtifactStore, BoxFuture, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
 use weir_site::{Site, SiteHandle, SiteOptions};
@@ -39,6 +41,7 @@ pub struct Stack {
     pub pace: Pace,
     /// Who may compute.
     pub compute: ComputeOptions,
+    pub laws: Arc<dyn LawBook>,
     spider: &'static Spider,
     text: &'static str,
 }
@@ -71,7 +74,8 @@ impl Stack {
     pub fn new(stages: u32, pages: usize) -> Stack {
         let clock = clock();
         let mut names = vec!["fetch".to_owned()];
-        for stage in 0..stages {
+        // Room for a deployment that grows.
+        for stage in 0..stages.max(3) {
             names.extend(["requests", "reports", "control", "dead"].map(|kind| format!("{kind}-{stage}")));
         }
         let queue = |name: String| {
@@ -98,6 +102,7 @@ impl Stack {
             poison: None,
             pace: Pace { timeout: Duration::from_secs(5), grace: Duration::from_secs(5), ..Pace::default() },
             compute: ComputeOptions::default(),
+            laws: Arc::new(NoLaw),
             spider,
             text,
         }
@@ -123,8 +128,28 @@ impl Stack {
         Arc::clone(&self.queues[name]) as Arc<dyn MessageQueue>
     }
 
-    pub fn start(&mut self, stage: u32) {
-        let queues = StageQueues {
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn state(&self, stage: u32) -> PathBuf {
+        self.path(&format!("stage-{stage}"))
+    }
+
+    /// How the state of a stage is moved.
+    pub fn moving(&self, stage: u32) -> MoveOptions {
+        let (pace, laws) = (self.pace, Arc::clone(&self.laws));
+        MoveOptions { state: self.state(stage), stack: Some("memory".into()), laws, pace }
+    }
+
+    /// From now on there are so many stages; none runs.
+    pub fn resize(&mut self, stages: u32) {
+        assert!(self.running.is_empty(), "stages are stopped before their number changes");
+        self.stages = stages;
+    }
+
+    fn queues_of(&self, stage: u32) -> StageQueues {
+        StageQueues {
             requests: self.queue(&format!("requests-{stage}")),
             reports: self.queue(&format!("reports-{stage}")),
             control: self.queue(&format!("control-{stage}")),
@@ -132,34 +157,44 @@ impl Stack {
             dead_letters: self.queue(&format!("dead-{stage}")),
             peers: (0..self.stages).map(|stage| self.queue(&format!("requests-{stage}"))).collect(),
             artifacts: Arc::clone(&self.artifacts) as Arc<dyn ArtifactStore>,
-        };
+        }
+    }
+
+    pub fn start(&mut self, stage: u32) {
         let stop = Arc::new(AtomicBool::new(false));
-        let (flag, rows) = (Arc::clone(&stop), Arc::clone(&self.rows));
-        let (pace, compute) = (self.pace, self.compute.clone());
-        let (state, of) = (self.folder.path().join(format!("stage-{stage}")), self.stages);
-        let thread = std::thread::spawn(move || {
-            let options = StageOptions {
-                stack: "memory".into(),
-                slice: Slice { index: stage, of },
-                state,
-                settings: Settings { concurrency: 500, ..Settings::default() },
-                laws: Arc::new(NoLaw),
-                sinks: Box::new(move |_, _| {
-                    Ok(vec![Output { sink: Box::new(Kept(Arc::clone(&rows))), required: true }])
-                }),
-                geocoding: None,
-                compute,
-                workers: 1,
-                pace,
-                queues,
-                runtime: runtime(),
-                health_port: None,
-                heartbeat: Box::new(|_| {}),
-                stop: flag,
-            };
-            run_stage(options).expect("the stage runs");
-        });
+        let options = self.options(stage, Arc::clone(&stop));
+        let thread = std::thread::spawn(move || run_stage(options()).expect("the stage runs"));
         self.running.insert(stage, (stop, thread));
+    }
+
+    /// Why a stage does not start.
+    pub fn refused(&self, stage: u32) -> String {
+        run_stage(self.options(stage, Arc::default())()).expect_err("refused").to_string()
+    }
+
+    /// Makes a stage's options, on whichever thread it is to run.
+    fn options(&self, stage: u32, flag: Arc<AtomicBool>) -> impl FnOnce() -> StageOptions + Send + use<> {
+        let queues = self.queues_of(stage);
+        let rows = Arc::clone(&self.rows);
+        let (pace, laws, compute) = (self.pace, Arc::clone(&self.laws), self.compute.clone());
+        let (state, of) = (self.state(stage), self.stages);
+        move || StageOptions {
+            stack: "memory".into(),
+            slice: Slice { index: stage, of },
+            state,
+            settings: Settings { concurrency: 500, ..Settings::default() },
+            laws,
+            sinks: Box::new(move |_, _| Ok(vec![Output { sink: Box::new(Kept(Arc::clone(&rows))), required: true }])),
+            geocoding: None,
+            compute,
+            workers: 1,
+            pace,
+            queues,
+            runtime: runtime(),
+            health_port: None,
+            heartbeat: Box::new(|_| {}),
+            stop: flag,
+        }
     }
 
     pub fn stop(&mut self, stage: u32) {
@@ -211,6 +246,56 @@ impl Stack {
         let (spider, text) = kept(text, &[]);
         let settings = BTreeMap::from([("robots".to_owned(), "false".to_owned())]);
         NewJob { spider, text, args: BTreeMap::new(), settings, urls: None, shards: 2, opened_at: UnixMs(1) }
+    }
+
+    /// The listings of several hosts, each a domain of its own; their key is the `url`, or the `number` in it that all hosts share.
+    pub fn new_job_over_hosts(&self, hosts: &[&str], key: &str) -> NewJob<'static> {
+        let (port, last) = (self.site.port(), self.pages - 1);
+        let starts: Vec<String> = hosts
+            .iter()
+            .map(|host| format!("\"http://{host}:{port}/properties/index_{{00000..{last:05}}}.html\""))
+            .collect();
+        let text = format!(
+            "name = \"hosts\"\nallowed_domains = [\"localhost\"]\nstart = [{}]\n[[follow]]\nxpath = '//*[@itemprop=\"url\"]/@href'\n\
+             parse = \"page\"\n[item.page]\nkey = \"{key}\"\n[item.page.fields]\nurl = {{ value = \"response.url\" }}\n\
+             number = {{ value = \"response.url\", regex = 'property_\\d+' }}\n",
+            starts.join(", ")
+        );
+        let (spider, text) = kept(text, &[]);
+        NewJob {
+            spider,
+            text,
+            args: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            urls: None,
+            shards: 6,
+            opened_at: UnixMs(1),
+        }
+    }
+
+    /// Keys that are stored.
+    pub fn rows(&self) -> usize {
+        self.rows.lock().expect("no panic").len()
+    }
+
+    /// Every listing of these hosts is there once, no page was asked for twice, and no more than `hits` came within a window.
+    pub fn judge_hosts(&self, hosts: &[&str], hits: usize, window_ms: u64) {
+        assert_eq!(self.rows.lock().expect("no panic").len(), hosts.len() * self.pages * 30);
+        let mut asked: BTreeMap<(String, String), usize> = BTreeMap::new();
+        let mut arrivals: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for entry in self.site.log() {
+            arrivals.entry(entry.host.clone()).or_default().push(entry.arrived.0);
+            *asked.entry((entry.host, entry.path)).or_default() += 1;
+        }
+        asked.retain(|(_, path), times| *times > 1 && path != "/robots.txt");
+        assert!(asked.is_empty(), "asked for more than once: {asked:?}");
+        for (host, mut times) in arrivals {
+            times.sort_unstable();
+            for window in times.windows(hits + 1) {
+                let took = window[hits] - window[0];
+                assert!(took >= window_ms * 1_000, "{host}: {} arrivals within {took} us", hits + 1);
+            }
+        }
     }
 
     pub fn enqueue(&self, job: &NewJob<'_>) -> OpenedJob {

@@ -1,5 +1,6 @@
 //! Deployments in one process: real stages, the real function's handler, queues and artifacts in memory, the practice site.
 
+mod moving;
 mod stack;
 
 use stack::Stack;
@@ -55,6 +56,26 @@ fn several_stages_own_their_domains_and_end_a_job_together() {
     assert!(parts.iter().filter(|count| **count > 0).count() > 1, "several stages had work: {parts:?}");
     assert_eq!(view.stats()["verdict/delivered"], 8 * 2, "{:#?}", view.stats());
     (0..3).for_each(|stage| stack.stop(stage));
+    stack.assert_settled();
+}
+
+#[test]
+fn an_item_found_at_domains_of_two_stages_is_one_row_of_its_newest_version() {
+    let hosts = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
+    let mut stack = Stack::new(2, 2);
+    (0..2).for_each(|stage| stack.start(stage));
+    stack.start_function();
+    let opened = stack.enqueue(&stack.new_job_over_hosts(&hosts, "number"));
+    let view = stack.wait(opened.job);
+    assert_eq!(view.outcome(), Some(Outcome::Finished), "{view:#?}");
+    let scraped: Vec<u64> = view.parts.iter().map(|part| part.stats["items/scraped"]).collect();
+    assert!(scraped.iter().all(|count| *count > 0), "both stages had some: {scraped:?}");
+    // Each host has all sixty; what is older than the row that is there has been told so by the sink, or was not sent at all.
+    assert_eq!((stack.rows(), scraped.iter().sum::<u64>()), (60, 240));
+    let stats = view.stats();
+    let count = |name: &str| stats.get(name).copied().unwrap_or(0);
+    assert_eq!(count("items/stored") + count("items/stale"), 240, "{stats:?}");
+    (0..2).for_each(|stage| stack.stop(stage));
     stack.assert_settled();
 }
 
