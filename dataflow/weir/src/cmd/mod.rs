@@ -13,6 +13,8 @@ pub mod geo;
 pub mod geocode;
 pub mod jobs;
 pub mod places;
+pub mod plan;
+pub mod prices;
 mod replay;
 pub mod sink_secrets;
 pub mod site;
