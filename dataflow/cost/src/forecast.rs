@@ -212,7 +212,7 @@ impl Fleet {
         let pollers = rates.function_pollers * hours + rates.stage_pollers * stage_hours;
         Usage {
             queue_requests: pollers * polls_an_hour,
-            objects_written: stage_hours * rates.objects_hour,
+            objects_written: self.stages.max(1.0) * rates.objects(hours * 3600.0),
             log_bytes: stage_hours * rates.stage_log_bytes_hour,
             metric_hours: rates.function_metrics * hours + rates.stage_metrics * stage_hours,
             vcpu_hours: stage_hours * self.stage_vcpu,
@@ -255,7 +255,7 @@ impl Fleet {
         let (releases, ahead, spread) = match work.law {
             Some(_) => {
                 let gathered = (self.lookahead_ms - self.lead_ms).max(0.0);
-                let releases = (1.0 + pace * gathered).min(self.message_releases_max);
+                let releases = (pace * gathered).clamp(1.0, self.message_releases_max);
                 // Connections are opened while the first slot is waited for.
                 (releases, self.lead_ms + self.margin_ms, (releases - 1.0) / pace)
             }

@@ -53,8 +53,6 @@ pub struct Rates {
     pub group_bytes: f64,
     /// Groups a second, at most.
     pub groups_a_second: f64,
-    /// Objects a stage writes in an hour of a running job: its status and its part of the job every two seconds.
-    pub objects_hour: f64,
     /// Pollers that ask an empty queue every 20 s: of the function's event source.
     pub function_pollers: f64,
     /// Those of a stage.
@@ -67,8 +65,8 @@ impl Default for Rates {
             requests_a_message: 3.0,
             report_bytes: 250.0,
             release_bytes: 250.0,
-            page_cpu_us: 28.0,
-            kilobyte_cpu_us: 2.9,
+            page_cpu_us: 33.5,
+            kilobyte_cpu_us: 3.4,
             pack_cpu_us: 20.0,
             handshake_cpu_us: 250.0,
             slower: 2.0,
@@ -86,7 +84,6 @@ impl Default for Rates {
             page_state_bytes: 680.0,
             group_bytes: 4_096.0,
             groups_a_second: 50.0,
-            objects_hour: 3_600.0,
             function_pollers: 5.0,
             stage_pollers: 3.0,
         }
@@ -98,6 +95,15 @@ impl Rates {
     #[must_use]
     pub fn queue_requests(&self, messages: f64, bytes: f64) -> f64 {
         messages * self.requests_a_message * (bytes / BILLED_UNIT_BYTES as f64).ceil().max(1.0)
+    }
+
+    /// Objects that a stage writes in so many seconds of a job: its status and its part of the job every two seconds at first, then every
+    /// hundredth of the job's age, at last every 30 seconds.
+    #[must_use]
+    pub fn objects(&self, seconds: f64) -> f64 {
+        let (first, last) = (200.0, 3_000.0);
+        let growing = 200.0 * (seconds.clamp(first, last) / first).ln();
+        seconds.min(first) + growing + (seconds - last).max(0.0) / 15.0
     }
 
     /// Processor time of a page of so many bytes, in milliseconds, of which `new` have a new connection.

@@ -182,7 +182,7 @@ fn text(
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "plan of spider {:?}: {} pages of {} bytes, {} domain{} {law}, answers after {} ms",
+        "plan of spider {:?}: {} pages of {} bytes, {} domain{}, {law}, answers after {} ms",
         spider.name(),
         work.pages,
         work.page_bytes,

@@ -6,7 +6,7 @@ use std::path::Path;
 use weir_cost::{Bill, PriceTable, Prices};
 
 /// The region that is taken when nothing names one.
-const REGION: &str = "us-east-1";
+pub const REGION: &str = "us-east-1";
 
 /// The prices that a command reckons with, and where they are from.
 pub struct Tariff {
@@ -31,7 +31,11 @@ impl Tariff {
 
 /// Dollars: cents when there are enough of them, otherwise what can be told apart.
 pub fn dollars(amount: f64) -> String {
-    if amount >= 10.0 { format!("${amount:.2}") } else { format!("${amount:.4}") }
+    match amount {
+        a if a >= 10.0 => format!("${a:.2}"),
+        a if a >= 0.01 || a == 0.0 => format!("${a:.4}"),
+        a => format!("${a:.6}"),
+    }
 }
 
 /// A bill for a person, a line each.
@@ -67,6 +71,7 @@ mod tests {
     fn dollars_are_told_to_what_matters() {
         assert_eq!(dollars(0.13815), "$0.1381");
         assert_eq!(dollars(14.416), "$14.42");
+        assert_eq!(dollars(0.000_215_7), "$0.000216");
         let error = Tariff::find(None, Some("mars-1".into())).err().expect("no such region").to_string();
         assert!(error.contains("us-east-1") && error.contains("--prices"), "{error}");
     }

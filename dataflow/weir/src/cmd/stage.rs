@@ -2,6 +2,7 @@
 
 use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
+use crate::cmd::prices::{REGION, Tariff};
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
 use clap::Args as ClapArgs;
@@ -10,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
 use weir_connector::{SinkUrl, split_required};
-use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
+use weir_cost::Architecture;
+use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, StageTariff, run_stage};
 use weir_driver::{Output, Settings};
 use weir_frontier::Slice;
 use weir_queue::{ArtifactStore, MessageQueue};
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
-const CONCURRENCY: usize = 2_000;
+const CONCURRENCY: usize = 4_000;
 
 /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
 #[derive(ClapArgs)]
@@ -58,6 +60,9 @@ pub struct Args {
     /// Port of loopback for /healthz and /metrics
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
+    /// One's own prices, in the form of infra/prices.toml, for budgets
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -81,7 +86,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let geocoding = crate::cmd::geocode::for_stage(&settings)?;
     let runtime = runtime()?;
     let queues = runtime.block_on(place.queues())?;
+    let tariff = tariff(&args, place.deployment.as_ref())?;
     let options = StageOptions {
+        tariff,
         stack: place.stack,
         slice: place.slice,
         state: place.state,
@@ -117,6 +124,20 @@ struct Place {
     bucket: String,
     fetch_queue: String,
     deployment: Option<Deployment>,
+}
+
+/// What budgets are reckoned by. In a region without prices those of the first one are better than none, as long as it is said.
+fn tariff(args: &Args, deployment: Option<&Deployment>) -> Result<StageTariff, Usage> {
+    let region = deployment.map(|deployment| deployment.region.clone());
+    let found = match Tariff::find(args.prices.as_deref(), region) {
+        Err(error) if args.prices.is_none() => {
+            tracing::warn!("{error}; until then budgets are reckoned with the prices of {REGION}");
+            Tariff::find(None, Some(REGION.into()))?
+        }
+        found => found?,
+    };
+    let architecture = Architecture::parse(std::env::consts::ARCH).unwrap_or_default();
+    Ok(StageTariff { prices: found.prices, architecture })
 }
 
 /// A whole number of the environment.
