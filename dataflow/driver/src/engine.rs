@@ -16,11 +16,12 @@ use crate::group::{Group, Held};
 use crate::io::{Action, EngineConfig, Input};
 use crate::jobs::JobRun;
 use crate::letters::Letters;
+use crate::packing::Packing;
 use crate::record;
 use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{LogLine, Offer, OfferSource};
 use weir_geo::Command;
-use weir_model::{FetchMessage, JobId, LinkBatch, MessageId, Release, SinkId, Tick};
+use weir_model::{JobId, LinkBatch, SinkId, Tick};
 use weir_stage::{Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
 
 /// How long the stage sleeps when requests are due but nothing may be released; a report wakes it before.
@@ -65,6 +66,7 @@ pub struct Engine {
     pub(crate) log: Vec<LogLine>,
     pub(crate) actions: Vec<Action>,
     pub(crate) recovered: bool,
+    pub(crate) packing: Packing,
     /// URLs offered in the step that is not yet in `live`.
     pub(crate) offered: u64,
 }
@@ -101,6 +103,7 @@ impl Engine {
             log: Vec::new(),
             actions: Vec::new(),
             recovered: false,
+            packing: Packing::default(),
             offered: 0,
         }
     }
@@ -142,6 +145,7 @@ impl Engine {
             decided = Some((self.stage.end(), count));
         }
         self.close_group(now, false);
+        self.pack(now);
         std::mem::take(&mut self.actions)
     }
 
@@ -152,7 +156,7 @@ impl Engine {
             (Some(opened), None) => opened.after_us(self.config.group_us),
             _ => Tick::NEVER,
         };
-        self.next_wake.min(group)
+        self.next_wake.min(group).min(self.packing.next(self.config.message_lead_us))
     }
 
     fn in_flight_max(&self) -> usize {
@@ -176,6 +180,7 @@ impl Engine {
                     self.group.opened_at.get_or_insert(now);
                     self.group.held.receipts.push(receipt);
                 }
+                Input::Spent { spent, report_bytes } => self.spend(now, &spent, report_bytes),
                 Input::Inward { receipt, job, inward } => self.take_inward(now, receipt, job, inward, &mut events),
                 Input::ParcelSent { job, to, id } => self.parcel_sent(now, job, to, id),
                 Input::Written { job, sink, outcomes, reasons, mark } => {
@@ -323,31 +328,15 @@ impl Engine {
         }
     }
 
-    /// Packs releases into messages.
-    fn dispatch(&mut self, releases: Vec<Release>) {
-        let mut releases = releases.into_iter().peekable();
-        while releases.peek().is_some() {
-            let releases = releases.by_ref().take(self.config.message_releases_max).collect();
-            let id = self.message_id();
-            self.actions.push(Action::Dispatch(FetchMessage { id, releases }));
-        }
-    }
-
-    fn message_id(&mut self) -> MessageId {
-        self.messages += 1;
-        MessageId(u64::from(self.config.boot) << 32 | self.messages)
-    }
-
     /// Takes note that a group is durable without stepping: what waited for it is among the next actions.
     pub fn synced(&mut self, group: u64) {
         let Some((number, held)) = self.under_way.take_if(|(number, _)| *number == group) else {
             unreachable!("group {group} was not under way");
         };
         debug_assert_eq!(number, group);
-        self.dispatch(held.releases);
+        self.packing.add(held.releases);
         for release in held.alone {
-            let id = self.message_id();
-            self.actions.push(Action::Dispatch(FetchMessage { id, releases: vec![release] }));
+            self.send(vec![release]);
         }
         if !held.writes.is_empty() {
             self.actions.push(Action::Write(held.writes));

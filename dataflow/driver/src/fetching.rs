@@ -32,7 +32,7 @@ pub fn parts(settings: &Settings, spider: &Spider) -> (Arc<FetchSettings>, Arc<G
 pub fn start_hosts(spider: &Spider) -> Vec<String> {
     let mut hosts = std::collections::BTreeSet::new();
     for start in spider.start_urls().iter() {
-        let host = host(&start.url);
+        let host = host_of(&start.url);
         if !hosts.contains(host) {
             hosts.insert(host.to_owned());
         }
@@ -40,7 +40,9 @@ pub fn start_hosts(spider: &Spider) -> Vec<String> {
     hosts.into_iter().collect()
 }
 
-fn host(url: &str) -> &str {
+/// The host of a URL, as it stands there.
+#[must_use]
+pub fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -83,7 +85,7 @@ pub fn fetch_pages(
     let (fetch, mut guard, budget) = parts(settings, spider);
     // The operator named these, too.
     for (url, _) in &pages {
-        Arc::make_mut(&mut guard).allow_host(host(url));
+        Arc::make_mut(&mut guard).allow_host(host_of(url));
     }
     let local = tokio::task::LocalSet::new();
     let found = local.block_on(&runtime, async {

@@ -13,6 +13,8 @@ pub struct EngineConfig {
     pub concurrency: usize,
     /// Releases packed into one fetch message.
     pub message_releases_max: usize,
+    /// A message under a law leaves this long before its first slot; until then it is gathered. `u64::MAX`: at once.
+    pub message_lead_us: u64,
     /// A group closes at this age.
     pub group_us: u64,
     /// A group closes when it holds this many bytes, whatever its age.
@@ -48,6 +50,7 @@ impl EngineConfig {
         EngineConfig {
             concurrency: 100,
             message_releases_max: 32,
+            message_lead_us: u64::MAX,
             group_us: 20_000,
             group_bytes_max: 4 << 20,
             group_events_max: 10_000,
@@ -74,6 +77,13 @@ pub enum Input {
         receipt: ReceiptId,
         /// The reports.
         reports: Vec<Report>,
+    },
+    /// What functions took, as the message of reports that comes next says; with its bytes.
+    Spent {
+        /// By job.
+        spent: Vec<weir_model::json::Spent>,
+        /// Of the message.
+        report_bytes: u64,
     },
     /// A message about a job was received.
     Inward {

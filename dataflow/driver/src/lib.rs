@@ -24,6 +24,7 @@ mod journal;
 mod letter_file;
 mod letters;
 mod opening;
+mod packing;
 mod record;
 mod recover;
 pub mod remote;

@@ -46,6 +46,8 @@ pub struct Settings {
     pub stop_pages: Option<u64>,
     /// Stop after this many errors.
     pub stop_errors: Option<u64>,
+    /// Of a deployment: stop when the job has cost so many millionths of a dollar.
+    pub budget_micros: Option<u64>,
     /// Stop after this long.
     pub stop_seconds: Option<Duration>,
     /// The whole of a request, from connecting to the last byte.
@@ -144,6 +146,7 @@ impl Default for Settings {
             stop_items: None,
             stop_pages: None,
             stop_errors: None,
+            budget_micros: None,
             stop_seconds: None,
             fetch_timeout: Duration::from_secs(180),
             fetch_connect_timeout: Duration::from_secs(10),

@@ -185,6 +185,8 @@ pub enum Outcome {
     ClosespiderTimeout = 7,
     /// Could not go on (disk full, a required sink refuses everything).
     Failed = 8,
+    /// What it costs has reached its budget.
+    Budget = 9,
 }
 
 impl Outcome {
@@ -200,6 +202,7 @@ impl Outcome {
             Outcome::ClosespiderErrorcount => "closespider_errorcount",
             Outcome::ClosespiderTimeout => "closespider_timeout",
             Outcome::Failed => "failed",
+            Outcome::Budget => "budget",
         }
     }
 
@@ -215,6 +218,7 @@ impl Outcome {
             Outcome::ClosespiderErrorcount,
             Outcome::ClosespiderTimeout,
             Outcome::Failed,
+            Outcome::Budget,
         ]
         .into_iter()
         .find(|o| *o as u8 == code)

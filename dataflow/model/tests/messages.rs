@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use weir_model::json::{
     Control, ControlMessage, FetchEnvelope, FetchRules, ForwardMessage, ForwardOffer, ForwardSource, JobHeader, JobRef,
-    MessageError, QueueMessage, ReportBatch, ShardMessage, ShardStart, StageMessage, TallyMessage, TicketMessage,
-    shard_range,
+    MessageError, QueueMessage, ReportBatch, ShardMessage, ShardStart, Spent, StageMessage, TallyMessage,
+    TicketMessage, shard_range,
 };
 use weir_model::*;
 
@@ -159,6 +159,7 @@ fn reports() -> ReportBatch {
             unsent,
             report(71, failed(false)),
         ],
+        spent: vec![Spent { job: JobId(7), us: 412_000, memory_mb: 256, invocations: 1 }],
     }
 }
 

@@ -60,6 +60,8 @@ enum Command {
     Site(cmd::site::Args),
     /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
     Stage(cmd::stage::Args),
+    /// What a crawl on AWS will cost and how long it will take, before it is begun
+    Plan(cmd::plan::Args),
     /// Open a job in a deployment
     Enqueue(cmd::enqueue::Args),
     /// List the jobs of a deployment, or show one
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => cmd::audit::run(args),
         Command::Site(args) => cmd::site::run(args),
         Command::Stage(args) => cmd::stage::run(args),
+        Command::Plan(args) => cmd::plan::run(args),
         Command::Enqueue(args) => cmd::enqueue::run(args),
         Command::Jobs(args) => cmd::jobs::run(args),
         Command::Cancel(args) => cmd::jobs::cancel(args),

@@ -109,7 +109,7 @@ fn measure(reports: &[Report]) {
     );
     for together in [8, 32, 100, 320] {
         let began = Instant::now();
-        let bodies: Vec<String> = json.chunks(together).map(|some| pack_reports("stage-0", some)).collect();
+        let bodies: Vec<String> = json.chunks(together).map(|some| pack_reports("stage-0", some, &[])).collect();
         let packed = began.elapsed();
         let bytes: usize = bodies.iter().map(String::len).sum();
         let began = Instant::now();

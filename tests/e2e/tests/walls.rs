@@ -36,7 +36,7 @@ fn pure_crates_see_no_runtime_no_socket_and_no_database() {
         "tempfile",
     ];
     for package in packages() {
-        let pure = ["weir-model", "weir-frontier", "weir-geo", "weir-html", "weir-spider", "weir-stage"];
+        let pure = ["weir-model", "weir-frontier", "weir-geo", "weir-cost", "weir-html", "weir-spider", "weir-stage"];
         if !pure.contains(&package.name.as_str()) {
             continue;
         }

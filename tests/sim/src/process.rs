@@ -183,6 +183,7 @@ impl Sim {
         EngineConfig {
             concurrency: plan.concurrency,
             message_releases_max: plan.message_releases_max,
+            message_lead_us: plan.lookahead_us / 2,
             group_us: plan.group_us,
             group_events_max: plan.group_events_max,
             outbox_bytes_max: match self.sabotage {

@@ -57,6 +57,7 @@ impl StageDriver {
             // Its end was in the journal already, not yet in the document: the process died in between, its sinks were complete.
             return self.close(job, outcome);
         }
+        self.stop_at_budget(now, job);
         let stopping = self.engine.stopping(job).filter(|outcome| *outcome != Outcome::Shutdown);
         let open = self.jobs.get_mut(&job).expect("the caller has it");
         if let Some(outcome) = stopping {

@@ -17,12 +17,14 @@ mod health;
 pub mod moving;
 mod opening;
 mod outside;
+mod spending;
 mod stage;
 mod status;
 mod telling;
 mod window;
 
 pub use outside::FromOutside;
+pub use spending::{StageTariff, measured};
 pub use status::{JobDocument, JobPart, job_key, part_key, status_key};
 
 use crate::compute::ComputeOptions;
@@ -72,6 +74,8 @@ pub struct Pace {
     pub slot: Duration,
     /// How far ahead of its slot a request is released: below a function's idle budget.
     pub lookahead: Duration,
+    /// How long before its first slot a message leaves the stage: for the queue, a function's start and its connections.
+    pub lead: Duration,
     /// The longest a request may take: what a job asks for beyond it is cut.
     pub timeout: Duration,
     /// How long a received message is hidden from others: it is extended while this stage works on it, so it is how soon the next
@@ -88,6 +92,7 @@ impl Default for Pace {
             margin: Duration::from_millis(50),
             slot: Duration::from_secs(10),
             lookahead: Duration::from_secs(1),
+            lead: Duration::from_millis(250),
             timeout: Duration::from_secs(60),
             visibility: Duration::from_secs(60),
             grace: Duration::from_secs(60),
@@ -117,6 +122,8 @@ pub struct StageOptions {
     pub workers: usize,
     /// See there.
     pub pace: Pace,
+    /// What a job's cost is reckoned by.
+    pub tariff: StageTariff,
     /// The queues.
     pub queues: StageQueues,
     /// What queues and artifacts are used on.

@@ -15,8 +15,8 @@ use weir_geo::GeoConfig;
 use weir_model::{JobId, Tick};
 use weir_stage::{Geocoding, Stage, StageConfig};
 
-/// Releases in a fetch message: as many as a function makes at once.
-const MESSAGE_RELEASES: usize = 100;
+/// Releases in a fetch message: as many as a function makes at once, and reports of small pages that fill one billed unit.
+const MESSAGE_RELEASES: usize = 200;
 
 /// Checks that the state is this stage's, and makes it so when it is new.
 pub(super) fn claim(document: &mut Document, stack: &str, slice: Slice) -> Result<(), CrawlError> {
@@ -84,6 +84,7 @@ pub(super) fn open_engine(
     config.stage = options.slice.index;
     config.concurrency = options.settings.concurrency;
     config.message_releases_max = MESSAGE_RELEASES;
+    config.message_lead_us = options.pace.lead.as_micros() as u64;
     config.group_us = options.settings.journal_group_time.as_micros() as u64;
     config.outbox_bytes_max = options.settings.outbox_bytes_max as usize;
     config.computing_max = options.settings.compute_waiting_max;

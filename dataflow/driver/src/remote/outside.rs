@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
-use weir_model::json::{ControlMessage, FetchEnvelope, QueueMessage, ReportBatch, StageMessage};
+use weir_model::json::{ControlMessage, FetchEnvelope, QueueMessage, ReportBatch, Spent, StageMessage};
 use weir_model::{Clock, ContentHash, JobId, ReceiptId, Report};
 use weir_queue::{
     ArtifactStore, Backoff, Inbox, InboxConfig, InboxEvent, InboxFigures, MessageQueue, QueueError, QueueErrorClass,
@@ -42,6 +42,10 @@ pub enum FromOutside {
         stage: String,
         /// The reports.
         reports: Vec<Report>,
+        /// What the function took.
+        spent: Vec<Spent>,
+        /// Of the message.
+        bytes: u64,
     },
     /// A message of the requests queue.
     Message {
@@ -373,8 +377,8 @@ fn read(kind: &'static str, receipt: ReceiptId, body: &str) -> Result<FromOutsid
     Ok(match kind {
         "requests" => FromOutside::Message { receipt, message: Box::new(StageMessage::from_json(body).map_err(told)?) },
         "reports" => {
-            let ReportBatch { stage, reports } = ReportBatch::from_json(body).map_err(told)?;
-            FromOutside::Reports { receipt, stage, reports }
+            let ReportBatch { stage, reports, spent } = ReportBatch::from_json(body).map_err(told)?;
+            FromOutside::Reports { receipt, stage, reports, spent, bytes: body.len() as u64 }
         }
         _ => FromOutside::Control { receipt, message: ControlMessage::from_json(body).map_err(told)? },
     })

@@ -269,9 +269,10 @@ impl StageDriver {
     fn take_outside(&mut self, event: FromOutside) {
         let now = self.clock.now();
         match event {
-            FromOutside::Reports { receipt, stage, reports } => {
+            FromOutside::Reports { receipt, stage, reports, spent, bytes } => {
                 if stage == self.name {
                     self.adapt(now, &reports);
+                    self.engine.feed(Input::Spent { spent, report_bytes: bytes });
                     self.engine.feed(Input::Reports { receipt, reports });
                 } else {
                     // Of a state that lay here before: its releases are nobody's any more.

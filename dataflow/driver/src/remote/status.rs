@@ -64,6 +64,9 @@ pub struct JobPart {
     pub pending: u64,
     /// Counters, by the names of `weir crawl --json`.
     pub stats: BTreeMap<String, u64>,
+    /// What functions and stages were built for: their prices differ.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub architecture: String,
     /// Remarks with their first example.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub notes: BTreeMap<String, String>,

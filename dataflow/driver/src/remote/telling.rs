@@ -1,6 +1,7 @@
 //! How a stage tells the world: its status and its parts of jobs as objects, metrics for Prometheus, a heartbeat for CloudWatch.
 
 use super::JobPart;
+use super::spending::without_spending;
 use super::stage::StageDriver;
 use super::status::{StageStatus, status_key};
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use weir_model::{JobId, Outcome, Tick, UnixMs};
 
 /// Parts of jobs and the status while jobs run: what `--wait` sees. A write costs.
 const TELL_EVERY: Duration = Duration::from_secs(2);
+/// At most so far apart while a job runs.
+const TELL_AT_LAST_EVERY: Duration = Duration::from_secs(30);
 /// The status while nothing runs.
 const TELL_IDLE_EVERY: Duration = Duration::from_secs(60);
 /// A beat a minute, which is the alarm's period.
@@ -24,6 +27,11 @@ pub(super) struct Told {
     jobs: usize,
 }
 
+/// A hundredth of a job's age: of a crawl of days a write each two seconds would be a quarter of the bill, and nobody looks.
+fn tell_every(age_ms: u64) -> Duration {
+    Duration::from_millis(age_ms / 100).clamp(TELL_EVERY, TELL_AT_LAST_EVERY)
+}
+
 impl StageDriver {
     pub(super) fn tell(&mut self, now: Tick) {
         if now.since(self.told.metrics_at) >= Duration::from_secs(1) {
@@ -35,7 +43,9 @@ impl StageDriver {
             let beat = self.beat(now);
             (self.options.heartbeat)(&beat);
         }
-        let every = if self.jobs.is_empty() { TELL_IDLE_EVERY } else { TELL_EVERY };
+        let youngest = self.jobs.values().map(|open| open.opened_at).max();
+        let every =
+            youngest.map_or(TELL_IDLE_EVERY, |opened_at| tell_every(now.unix_ms().0.saturating_sub(opened_at.0)));
         if now.since(self.told.status_at) < every && self.told.jobs == self.jobs.len() {
             return;
         }
@@ -72,7 +82,8 @@ impl StageDriver {
             in_flight: live.urls.leased,
             pending: live.pages,
             stats: figures.named(0).into_iter().collect(),
-            notes: figures.notes.into_iter().map(|(name, (_, example))| (name, example)).collect(),
+            architecture: self.options.tariff.architecture.as_str().to_owned(),
+            notes: without_spending(figures.notes.into_iter().map(|(name, (_, example))| (name, example)).collect()),
         }
     }
 

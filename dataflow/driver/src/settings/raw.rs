@@ -40,6 +40,21 @@ impl Raw<'_> {
         self.bytes().ok().filter(|bytes| *bytes >= min).ok_or(expected)
     }
 
+    /// Dollars, in millionths.
+    pub fn dollars(&self) -> Result<u64, &'static str> {
+        let expected = "a number of dollars, 0 or greater, such as 5.00";
+        let dollars = match self {
+            Raw::Toml(toml::Value::Integer(whole)) => *whole as f64,
+            Raw::Toml(toml::Value::Float(dollars)) => *dollars,
+            Raw::Toml(_) => return Err(expected),
+            Raw::Text(text) => text.trim().trim_start_matches('$').parse().map_err(|_| expected)?,
+        };
+        if !(0.0..=1e9).contains(&dollars) {
+            return Err(expected);
+        }
+        Ok((dollars * 1e6).round() as u64)
+    }
+
     pub fn truth(&self) -> Result<bool, &'static str> {
         match self {
             Raw::Toml(toml::Value::Boolean(truth)) => Ok(*truth),

@@ -104,6 +104,10 @@ pub(super) static TABLE: &[Entry] = &[
         s.stop_errors = limit(v.integer()?);
         Ok(())
     }),
+    entry!("budget", [], "of a deployment: stop when the job has cost so many dollars (0: never)", |s, v, _| {
+        s.budget_micros = limit(v.dollars()?);
+        Ok(())
+    }),
     entry!("stop.seconds", ["CLOSESPIDER_TIMEOUT"], "stop after this long, such as \"90s\"", |s, v, scrapy| {
         let duration = v.duration(scrapy)?;
         s.stop_seconds = (!duration.is_zero()).then_some(duration);

@@ -180,6 +180,10 @@ impl Stack {
         let (state, of) = (self.state(stage), self.stages);
         move || StageOptions {
             stack: "memory".into(),
+            tariff: weir_driver::remote::StageTariff {
+                prices: weir_cost::PriceTable::built_in().region("us-east-1").expect("built in").clone(),
+                architecture: weir_cost::Architecture::Arm64,
+            },
             slice: Slice { index: stage, of },
             state,
             settings: Settings { concurrency: 500, ..Settings::default() },

@@ -22,7 +22,7 @@ pub use control::{Control, ControlMessage};
 pub use error::MessageError;
 pub use fetch::{FetchEnvelope, FetchRules, JobRef};
 pub use packed::UNPACKED_BYTES_MAX;
-pub use report::{ReportBatch, pack_reports, report_json};
+pub use report::{ReportBatch, Spent, pack_reports, report_json};
 pub use shard::{
     ForwardMessage, ForwardOffer, ForwardSource, JobHeader, ShardMessage, ShardStart, TallyMessage, shard_range,
 };

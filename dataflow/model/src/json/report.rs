@@ -19,6 +19,23 @@ pub struct ReportBatch {
     pub stage: String,
     /// The reports.
     pub reports: Vec<Report>,
+    /// What the function took for them, as far as no message before said it.
+    pub spent: Vec<Spent>,
+}
+
+/// What a function took for a job: what it is paid for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spent {
+    /// Which job.
+    pub job: JobId,
+    /// Microseconds, waiting included.
+    pub us: u64,
+    /// The function's memory, MB.
+    pub memory_mb: u32,
+    /// Invocations begun for it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub invocations: u32,
 }
 
 /// One report as JSON, to be packed by [`pack_reports`].
@@ -29,13 +46,19 @@ pub fn report_json(report: &Report) -> String {
 
 /// Puts a message together from written reports: compressed in one field when that is smaller.
 #[must_use]
-pub fn pack_reports(stage: &str, reports: &[String]) -> String {
+pub fn pack_reports(stage: &str, reports: &[String], spent: &[Spent]) -> String {
     let list = format!("[{}]", reports.join(","));
     let stage = super::escaped(serde_json::to_string(stage).expect("text is JSON"));
     let kind = ReportBatch::KIND;
+    let spent = match spent {
+        [] => String::new(),
+        some => format!(",\"spent\":{}", serde_json::to_string(some).expect("numbers are JSON")),
+    };
     match pack(&list) {
-        Some(packed) => format!("{{\"v\":{VERSION},\"kind\":\"{kind}\",\"stage\":{stage},\"packed\":\"{packed}\"}}"),
-        None => format!("{{\"v\":{VERSION},\"kind\":\"{kind}\",\"stage\":{stage},\"reports\":{list}}}"),
+        Some(packed) => {
+            format!("{{\"v\":{VERSION},\"kind\":\"{kind}\",\"stage\":{stage}{spent},\"packed\":\"{packed}\"}}")
+        }
+        None => format!("{{\"v\":{VERSION},\"kind\":\"{kind}\",\"stage\":{stage}{spent},\"reports\":{list}}}"),
     }
 }
 
@@ -44,7 +67,7 @@ impl QueueMessage for ReportBatch {
 
     fn to_json(&self) -> String {
         let reports: Vec<String> = self.reports.iter().map(report_json).collect();
-        pack_reports(&self.stage, &reports)
+        pack_reports(&self.stage, &reports, &self.spent)
     }
 
     fn from_json(text: &str) -> Result<Self, MessageError> {
@@ -59,7 +82,8 @@ impl QueueMessage for ReportBatch {
             }
             _ => return Err(field(".", "exactly one of reports and packed is needed".into())),
         };
-        let mut batch = ReportBatch { stage: wire.stage.0.into_owned(), reports: Vec::with_capacity(reports.len()) };
+        let (stage, count) = (wire.stage.0.into_owned(), reports.len());
+        let mut batch = ReportBatch { stage, reports: Vec::with_capacity(count), spent: wire.spent };
         for (at, report) in reports.into_iter().enumerate() {
             batch.reports.push(report.into_report().map_err(|why| field(&format!("reports[{at}]"), why))?);
         }
@@ -76,6 +100,8 @@ struct Wire<'a> {
     _kind: IgnoredAny,
     #[serde(borrow)]
     stage: Text<'a>,
+    #[serde(default)]
+    spent: Vec<Spent>,
     #[serde(default, borrow)]
     reports: Option<Vec<WireReport<'a>>>,
     #[serde(default, borrow)]

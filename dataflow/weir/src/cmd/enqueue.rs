@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Open a job in a deployment: its start URLs, cut into shards, go to the stages that own their domains
 #[derive(ClapArgs)]
 #[command(
-    after_help = "Examples:\n  weir enqueue examples/properties.toml --shards 20 --wait\n  weir enqueue shop.toml -a area=leeds --urls urls.csv\n  \
+    after_help = "Examples:\n  weir enqueue examples/properties.toml --shards 20 --wait\n  weir enqueue shop.toml -a area=leeds --urls urls.csv --budget 5.00\n  \
     cut -f2 list.tsv | weir enqueue shop.toml --urls -\n\nExit codes: 0 opened (with --wait: finished), 2 usage or spider, 3 stopped early, 4 failed"
 )]
 pub struct Args {
@@ -39,6 +39,9 @@ pub struct Args {
     /// Start from these instead: a text file with a URL a line, a CSV file with a column url, or - for standard input
     #[arg(long, value_name = "FILE")]
     urls: Option<PathBuf>,
+    /// Stop when the job has cost so many dollars, such as 5.00: what is under way is finished, the outcome is budget
+    #[arg(long, value_name = "DOLLARS")]
+    budget: Option<String>,
     /// Follow the job to its end
     #[arg(long)]
     wait: bool,
@@ -60,13 +63,16 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let text = files::read(&args.spider, "a spider file")?;
     let spider = Spider::load(&args.spider.display().to_string(), &text, &pairs)?;
     // All of them are checked here, where their file is; those that the spider does not bring itself travel with the job.
-    let settings = cmd::settings(&args.spider, &spider, &args.settings)?;
-    let travelling = travelling(&args.spider, &spider, &args.settings)?;
+    let mut given = args.settings.clone();
+    given.extend(args.budget.iter().map(|dollars| format!("budget={dollars}")));
+    let settings = cmd::settings(&args.spider, &spider, &given)?;
+    let travelling = travelling(&args.spider, &spider, &given)?;
     let urls = args.urls.as_deref().map(read_urls).transpose()?;
     if urls.is_none() {
         require_agent(&settings, &spider)?;
     }
     let deployment = args.which.read()?;
+    let tariff = jobs::tariff(None, &deployment);
     let runtime = runtime()?;
     let clock = SystemClock::start();
     let job = NewJob {
@@ -103,9 +109,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         }
         let view = wait(&client, opened.job, args.quiet || args.json).await?;
         if args.json {
-            crate::out::line!("{}", jobs::view_json(&view));
+            crate::out::line!("{}", jobs::view_json(&view, &tariff));
         } else {
-            crate::out::text!("{}", jobs::view_text(&view));
+            crate::out::text!("{}", jobs::view_text(&view, &tariff));
         }
         Ok(code(view.outcome().unwrap_or(Outcome::Failed)))
     })

@@ -1,12 +1,17 @@
 //! `weir jobs` and `weir cancel`: how the jobs of a deployment go, and their end.
 
-use crate::cmd::deployment::{Which, runtime};
+use crate::cmd::Usage;
+use crate::cmd::deployment::{Deployment, Which, runtime};
 use crate::cmd::enqueue::{code, told};
+use crate::cmd::prices::{Tariff, bill_json, bill_text, dollars};
 use crate::exit;
 use clap::{Args as ClapArgs, Subcommand};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use weir_cost::{Architecture, Bill, Fleet, Rates};
 use weir_driver::SystemClock;
 use weir_driver::remote::client::JobView;
+use weir_driver::remote::measured;
 use weir_model::{Clock, JobId, UnixMs};
 
 /// List the jobs of a deployment, or show one
@@ -35,6 +40,9 @@ enum Command {
         /// As one JSON document
         #[arg(long)]
         json: bool,
+        /// One's own prices, in the form of infra/prices.toml
+        #[arg(long, value_name = "FILE")]
+        prices: Option<PathBuf>,
         #[command(flatten)]
         which: Which,
     },
@@ -60,23 +68,28 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
                 deployment.client(&aws).jobs(args.limit).await.map_err(told)
             })?;
             if args.json {
-                let jobs: Vec<_> = jobs.iter().map(view_json).collect();
+                let tariff = tariff(None, &deployment);
+                let jobs: Vec<_> = jobs.iter().map(|view| view_json(view, &tariff)).collect();
                 crate::out::line!("{}", serde_json::Value::Array(jobs));
             } else {
-                crate::out::text!("{}", list_text(&jobs, &deployment.stack));
+                crate::out::text!("{}", list_text(&jobs, &deployment.stack, &tariff(None, &deployment)));
             }
             Ok(exit::FINISHED)
         }
-        Some(Command::Show { job, json, which }) => {
+        Some(Command::Show { job, json, prices, which }) => {
             let deployment = which.read()?;
+            let tariff = match &prices {
+                Some(path) => Ok(Tariff::find(Some(path.as_path()), Some(deployment.region.clone()))?),
+                None => tariff(None, &deployment),
+            };
             let view = runtime.block_on(async {
                 let aws = deployment.aws().await?;
                 deployment.client(&aws).job(JobId(job)).await.map_err(told)
             })?;
             if json {
-                crate::out::line!("{}", view_json(&view));
+                crate::out::line!("{}", view_json(&view, &tariff));
             } else {
-                crate::out::text!("{}", view_text(&view));
+                crate::out::text!("{}", view_text(&view, &tariff));
             }
             Ok(view.outcome().map_or(exit::FINISHED, code))
         }
@@ -95,32 +108,51 @@ pub fn cancel(args: CancelArgs) -> anyhow::Result<u8> {
     Ok(exit::FINISHED)
 }
 
-fn list_text(jobs: &[JobView], stack: &str) -> String {
+fn list_text(jobs: &[JobView], stack: &str, tariff: &Found) -> String {
     if jobs.is_empty() {
         return format!("no jobs in {stack}; weir enqueue SPIDER.toml opens one\n");
     }
-    let mut out =
-        format!("{:>6}  {:<20} {:<22} {:>10} {:>10}  {}\n", "job", "spider", "state", "pages", "items", "enqueued");
+    let mut out = format!(
+        "{:>6}  {:<20} {:<22} {:>10} {:>10} {:>10}  {}\n",
+        "job", "spider", "state", "pages", "items", "cost", "enqueued"
+    );
     for view in jobs {
         let header = &view.document.header;
         let items = view.stats().get("items/scraped").copied().unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:>6}  {:<20} {:<22} {:>10} {:>10}  {}",
+            "{:>6}  {:<20} {:<22} {:>10} {:>10} {:>10}  {}",
             header.job.0,
             header.spider,
             view.state(),
             view.pages(),
             items,
+            tariff.as_ref().map_or_else(|_| "?".to_owned(), |tariff| dollars(bill(view, tariff).total())),
             date(header.opened_at)
         );
     }
     out
 }
 
+/// Prices, or why there are none: a job is shown without them, too.
+pub type Found = Result<Tariff, Usage>;
+
+/// The prices of a deployment's region.
+pub fn tariff(prices: Option<&Path>, deployment: &Deployment) -> Found {
+    Tariff::find(prices, Some(deployment.region.clone()))
+}
+
+/// What a job has cost so far. The deployment is taken to be as `infra/` makes it.
+fn bill(view: &JobView, tariff: &Tariff) -> Bill {
+    let named = view.parts.iter().find_map(|part| Architecture::parse(&part.architecture));
+    let fleet = Fleet { stages: f64::from(view.document.stages.max(1)), ..Fleet::default() };
+    let usage = measured(&view.parts).usage(&fleet, &Rates::default());
+    Bill::of(&usage, &tariff.prices, named.unwrap_or_default())
+}
+
 /// A job for a person: what it is, how it stands, its counters.
-pub fn view_text(view: &JobView) -> String {
+pub fn view_text(view: &JobView, tariff: &Found) -> String {
     let header = &view.document.header;
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -146,6 +178,19 @@ pub fn view_text(view: &JobView) -> String {
     for (name, count) in view.stats() {
         let _ = writeln!(out, "  {name:<40} {count:>12}");
     }
+    match tariff {
+        Ok(tariff) => {
+            let (region, date) = (&tariff.region, &tariff.date);
+            let _ = writeln!(out, "cost so far, by list prices of {region} as of {date}:");
+            out.push_str(&bill_text(&bill(view, tariff)));
+        }
+        Err(error) => {
+            let _ = writeln!(out, "cost so far: {error}");
+        }
+    }
+    if let Some(budget) = header.settings.get("budget") {
+        let _ = writeln!(out, "  {:<38} {budget:>12}", "budget, in dollars");
+    }
     for failure in view.parts.iter().filter_map(|part| part.failure.as_ref()) {
         let _ = writeln!(out, "failed: {failure}");
     }
@@ -156,9 +201,20 @@ pub fn view_text(view: &JobView) -> String {
 }
 
 /// A job for a script.
-pub fn view_json(view: &JobView) -> serde_json::Value {
+pub fn view_json(view: &JobView, tariff: &Found) -> serde_json::Value {
     let document = &view.document;
+    let dollars = match tariff {
+        Ok(tariff) => {
+            let mut dollars = bill_json(&bill(view, tariff));
+            dollars["region"] = tariff.region.clone().into();
+            dollars["prices_date"] = tariff.date.clone().into();
+            dollars
+        }
+        Err(error) => serde_json::json!({ "error": error.to_string() }),
+    };
     serde_json::json!({
+        "dollars": dollars,
+        "budget": document.header.settings.get("budget"),
         "job": document.header.job,
         "spider": document.header.spider,
         "args": document.header.args,

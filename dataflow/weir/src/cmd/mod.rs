@@ -14,6 +14,8 @@ pub mod geo;
 pub mod geocode;
 pub mod jobs;
 pub mod places;
+pub mod plan;
+pub mod prices;
 mod replay;
 pub mod s3;
 pub mod sink_secrets;

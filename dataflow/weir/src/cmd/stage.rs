@@ -3,6 +3,7 @@
 use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
 use crate::cmd::feeds::Feeds;
+use crate::cmd::prices::{REGION, Tariff};
 use crate::cmd::stage_move::{self, Move};
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
 use weir_connector::{ErrorClass, FeedPlace, FeedUrl, SinkError, SinkUrl, redact, split_required};
-use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, run_stage};
+use weir_cost::Architecture;
+use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, StageTariff, run_stage};
 use weir_driver::{ComputeOptions, Output, Settings};
 use weir_frontier::Slice;
 use weir_model::json::JobHeader;
@@ -20,7 +22,7 @@ use weir_queue::{ArtifactStore, MessageQueue, Ticketed, Tickets};
 use weir_spider::Spider;
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
-const CONCURRENCY: usize = 2_000;
+const CONCURRENCY: usize = 4_000;
 
 /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
 #[derive(ClapArgs)]
@@ -68,6 +70,9 @@ pub struct Args {
     /// Let the spider files of jobs start the programs that their computations name
     #[arg(long)]
     allow_commands: bool,
+    /// One's own prices, in the form of infra/prices.toml, for budgets
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
     /// Log level: error, warn, info, debug (a line a page)
     #[arg(short = 'L', value_name = "LEVEL")]
     level: Option<String>,
@@ -95,7 +100,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let runtime = runtime()?;
     let visibility = Duration::from_secs(args.visibility);
     let queues = runtime.block_on(place.queues(visibility))?;
+    let tariff = tariff(&args, place.deployment.as_ref())?;
     let options = StageOptions {
+        tariff,
         stack: place.stack,
         slice: place.slice,
         state: place.state,
@@ -127,6 +134,20 @@ struct Place {
     bucket: String,
     fetch_queue: String,
     deployment: Option<Deployment>,
+}
+
+/// What budgets are reckoned by. In a region without prices those of the first one are better than none, as long as it is said.
+fn tariff(args: &Args, deployment: Option<&Deployment>) -> Result<StageTariff, Usage> {
+    let region = deployment.map(|deployment| deployment.region.clone());
+    let found = match Tariff::find(args.prices.as_deref(), region) {
+        Err(error) if args.prices.is_none() => {
+            tracing::warn!("{error}; until then budgets are reckoned with the prices of {REGION}");
+            Tariff::find(None, Some(REGION.into()))?
+        }
+        found => found?,
+    };
+    let architecture = Architecture::parse(std::env::consts::ARCH).unwrap_or_default();
+    Ok(StageTariff { prices: found.prices, architecture })
 }
 
 /// A whole number of the environment.

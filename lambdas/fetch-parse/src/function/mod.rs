@@ -10,6 +10,7 @@
 
 mod clock;
 mod figures;
+mod meter;
 mod outgoing;
 mod settings;
 mod spiders;
@@ -20,9 +21,10 @@ pub use settings::{AllowedHosts, FunctionSettings};
 
 use crate::{Deadline, Handler, ReportSink, SpiderSource};
 use futures_util::stream::{self, StreamExt};
+use meter::Meter;
 use outgoing::Outgoing;
 use spiders::Spiders;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -85,6 +87,8 @@ pub struct Function {
     handlers: RefCell<BTreeMap<FetchRules, Rc<Handler>>>,
     /// Hosts on this machine that the deployment allows, as far as messages named them.
     local_hosts: RefCell<BTreeSet<String>>,
+    /// What the invocation before took after its last message.
+    untold_us: Cell<u64>,
 }
 
 /// The spiders of the invocation's jobs.
@@ -120,6 +124,7 @@ impl Function {
             jobs: Rc::default(),
             handlers: RefCell::default(),
             local_hosts: RefCell::default(),
+            untold_us: Cell::default(),
             parts,
         }
     }
@@ -161,7 +166,9 @@ impl Function {
             }
         }
         let figures = RefCell::new(figures);
-        let lost = self.work(claimed, self.deadline(begun_at, ends_at), &figures).await;
+        let meter = Meter::start(&self.parts.clock, begun_at, self.untold_us.take(), self.parts.settings.memory_mb);
+        let lost = self.work(claimed, self.deadline(begun_at, ends_at), &meter, &figures).await;
+        self.untold_us.set(meter.untold());
         failed.extend(lost);
         let mut figures = figures.into_inner();
         figures.failed = failed.len() as u64;
@@ -212,8 +219,15 @@ impl Function {
     }
 
     /// Makes all requests and sends all reports. Gives the deliveries whose reports could not all be sent.
-    async fn work(&self, messages: Vec<Taken>, deadline: Deadline, figures: &RefCell<Figures>) -> BTreeSet<usize> {
-        let outgoing = Outgoing::new(&*self.parts.queues, self.tickets.clone(), self.parts.settings.report_bytes);
+    async fn work(
+        &self,
+        messages: Vec<Taken>,
+        deadline: Deadline,
+        meter: &Meter,
+        figures: &RefCell<Figures>,
+    ) -> BTreeSet<usize> {
+        let bytes_max = self.parts.settings.report_bytes;
+        let outgoing = Outgoing::new(&*self.parts.queues, meter, self.tickets.clone(), bytes_max);
         let mut releases = Vec::new();
         let idle_until = self.parts.clock.now().after(self.parts.settings.idle_max);
         for message in messages {
@@ -224,7 +238,7 @@ impl Function {
             self.allow_local(&envelope.message.releases);
             for release in envelope.message.releases {
                 figures.borrow_mut().releases += 1;
-                let to = Destination { outgoing: &outgoing, figures, place, delivery };
+                let to = Destination { outgoing: &outgoing, figures, place, delivery, job: release.job };
                 if let Some(outcome) = self.without_request(&release, &without, idle_until) {
                     to.report(self.unsent(&release, outcome));
                     continue;
@@ -319,11 +333,12 @@ struct Destination<'a, 'q> {
     figures: &'a RefCell<Figures>,
     place: usize,
     delivery: usize,
+    job: JobId,
 }
 
 impl ReportSink for Destination<'_, '_> {
     fn report(&self, report: Report) {
         self.figures.borrow_mut().count(&report);
-        self.outgoing.push(self.place, self.delivery, &report);
+        self.outgoing.push(self.place, self.delivery, self.job, &report);
     }
 }

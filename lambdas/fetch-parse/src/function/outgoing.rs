@@ -2,13 +2,14 @@
 //!
 //! Invariants: a report is in exactly one message; a delivery whose report is in a message that could not be sent is named.
 
+use super::meter::Meter;
 use super::{Figures, Queues};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-use weir_model::Report;
-use weir_model::json::{pack_reports, report_json};
+use weir_model::json::{Spent, pack_reports, report_json};
+use weir_model::{JobId, Report};
 use weir_queue::{Backoff, MessageQueue, QueueError, QueueErrorClass, Tickets, send_all};
 
 /// How well reports are taken to compress before the first message shows it.
@@ -21,6 +22,8 @@ struct Place {
     queue: Arc<dyn MessageQueue>,
     reports: Vec<String>,
     deliveries: BTreeSet<usize>,
+    /// Reports by job.
+    jobs: BTreeMap<JobId, u64>,
     bytes: usize,
 }
 
@@ -32,6 +35,7 @@ struct Sent {
 
 pub(super) struct Outgoing<'q> {
     queues: &'q dyn Queues,
+    meter: &'q Meter,
     tickets: Tickets,
     bytes_max: usize,
     ratio: Cell<usize>,
@@ -40,9 +44,9 @@ pub(super) struct Outgoing<'q> {
 }
 
 impl<'q> Outgoing<'q> {
-    pub fn new(queues: &'q dyn Queues, tickets: Tickets, bytes_max: usize) -> Outgoing<'q> {
+    pub fn new(queues: &'q dyn Queues, meter: &'q Meter, tickets: Tickets, bytes_max: usize) -> Outgoing<'q> {
         let ratio = Cell::new(RATIO_FIRST);
-        Outgoing { queues, tickets, bytes_max, ratio, places: RefCell::default(), sent: RefCell::default() }
+        Outgoing { queues, meter, tickets, bytes_max, ratio, places: RefCell::default(), sent: RefCell::default() }
     }
 
     /// Where reports for this stage's queue are gathered.
@@ -53,19 +57,20 @@ impl<'q> Outgoing<'q> {
             return at;
         }
         let queue = self.queues.open(address);
-        let (reports, deliveries) = (Vec::new(), BTreeSet::new());
-        places.push(Place { stage: stage.to_owned(), queue, reports, deliveries, bytes: 0 });
+        let (reports, deliveries, jobs) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+        places.push(Place { stage: stage.to_owned(), queue, reports, deliveries, jobs, bytes: 0 });
         places.len() - 1
     }
 
     /// Adds a report, and sends what is a message's worth.
-    pub fn push(&self, place: usize, delivery: usize, report: &Report) {
+    pub fn push(&self, place: usize, delivery: usize, job: JobId, report: &Report) {
         let mut places = self.places.borrow_mut();
         let place = &mut places[place];
         let json = report_json(report);
         place.bytes += json.len();
         place.reports.push(json);
         place.deliveries.insert(delivery);
+        *place.jobs.entry(job).or_default() += 1;
         if place.bytes >= self.bytes_max * self.ratio.get() {
             self.send(place);
         }
@@ -75,11 +80,12 @@ impl<'q> Outgoing<'q> {
         let reports = std::mem::take(&mut place.reports);
         let deliveries = std::mem::take(&mut place.deliveries);
         let raw = std::mem::take(&mut place.bytes);
+        let jobs = std::mem::take(&mut place.jobs);
         if reports.is_empty() {
             return;
         }
         let mut bodies = Vec::new();
-        pack(&place.stage, &reports, self.bytes_max, &mut bodies);
+        pack(&place.stage, &reports, &self.meter.told(&jobs), self.bytes_max, &mut bodies);
         let packed: usize = bodies.iter().map(String::len).sum();
         self.ratio.set((raw / packed.max(1)).clamp(1, RATIO_MAX));
         let (queue, tickets) = (Arc::clone(&place.queue), self.tickets.clone());
@@ -114,12 +120,12 @@ impl<'q> Outgoing<'q> {
 }
 
 /// Puts messages together; one that turned out larger than wanted is cut in two.
-fn pack(stage: &str, reports: &[String], bytes_max: usize, bodies: &mut Vec<String>) {
-    let body = pack_reports(stage, reports);
+fn pack(stage: &str, reports: &[String], spent: &[Spent], bytes_max: usize, bodies: &mut Vec<String>) {
+    let body = pack_reports(stage, reports, spent);
     if body.len() > bytes_max && reports.len() > 1 {
         let (first, second) = reports.split_at(reports.len() / 2);
-        pack(stage, first, bytes_max, bodies);
-        pack(stage, second, bytes_max, bodies);
+        pack(stage, first, spent, bytes_max, bodies);
+        pack(stage, second, &[], bytes_max, bodies);
     } else {
         bodies.push(body);
     }

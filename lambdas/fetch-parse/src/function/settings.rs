@@ -6,7 +6,7 @@
 //! | `WEIR_CLAIM_TABLE` | the table of claims | needed |
 //! | `WEIR_USER_AGENT` | sent when a job names none | `weir/VERSION` |
 //! | `WEIR_ALLOW_HOSTS` | hosts that may be on private addresses, by commas; `loopback` means this machine | none |
-//! | `WEIR_CONCURRENCY` | requests at once | 100 |
+//! | `WEIR_CONCURRENCY` | requests at once | 200 |
 //! | `WEIR_IDLE_MS` | the longest wait for a slot | 5000 |
 //! | `WEIR_MARGIN_MS` | how far clocks may differ | 50 |
 //! | `WEIR_CLAIM_TTL_HOURS` | how long a claim is kept: longer than the fetch queue keeps a message | 120 |
@@ -46,6 +46,8 @@ pub struct FunctionSettings {
     pub report_bytes: usize,
     /// Large bodies in memory, over all requests.
     pub body_memory_bytes: u64,
+    /// The function's memory, which its time is billed by.
+    pub memory_mb: u32,
 }
 
 /// Hosts that the deployment allows to be where others may not.
@@ -101,13 +103,14 @@ impl FunctionSettings {
             fetch: FetchSettings { margin: Duration::from_millis(50), ..FetchSettings::default() },
             allowed: AllowedHosts::default(),
             refused: Vec::new(),
-            concurrency: 100,
+            concurrency: 200,
             idle_max: Duration::from_secs(5),
             report_reserve: Duration::from_secs(4),
             answer_reserve: Duration::from_secs(10),
             claim_ttl: Duration::from_secs(120 * 3600),
             report_bytes: 64 << 10,
             body_memory_bytes: 32 << 20,
+            memory_mb: 128,
         }
     }
 
@@ -135,12 +138,13 @@ impl FunctionSettings {
                 default
             }
         };
-        settings.concurrency = number("WEIR_CONCURRENCY", 100, 1, 10_000) as usize;
+        settings.concurrency = number("WEIR_CONCURRENCY", 200, 1, 10_000) as usize;
         settings.idle_max = Duration::from_millis(number("WEIR_IDLE_MS", 5_000, 0, 900_000));
         settings.fetch.margin = Duration::from_millis(number("WEIR_MARGIN_MS", 50, 0, 10_000));
         settings.claim_ttl = Duration::from_secs(3600 * number("WEIR_CLAIM_TTL_HOURS", 120, 1, 24 * 365));
         settings.report_bytes = number("WEIR_REPORT_BYTES", 64 << 10, 1 << 10, 1 << 20) as usize;
         let memory = number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 128, 1, 1 << 20);
+        settings.memory_mb = memory as u32;
         settings.body_memory_bytes = number("WEIR_BODY_MEMORY_MB", (memory / 4).max(1), 1, 1 << 20) << 20;
         settings.allowed = AllowedHosts::parse(&get("WEIR_ALLOW_HOSTS").unwrap_or_default());
         if let Some(agent) = get("WEIR_USER_AGENT").filter(|agent| !agent.is_empty()) {

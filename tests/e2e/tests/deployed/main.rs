@@ -1,6 +1,7 @@
 //! A deployment end to end: `weir enqueue`, SQS, `weir stage`, the real function, SQLite; whole, polite, and under faults.
 
 mod bad_input;
+mod budget;
 mod cloud;
 mod to_more_stages;
 mod under_faults;

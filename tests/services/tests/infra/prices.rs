@@ -41,6 +41,7 @@ fn every_region_has_every_price_and_the_table_says_since_when_and_by_whom() {
             "efs.gb_written",
             "efs.gb_read",
             "logs.gb_ingested",
+            "logs.metric_month",
             "network.gb_out",
             "network.ipv4_hour",
         ] {
