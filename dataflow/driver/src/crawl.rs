@@ -133,6 +133,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         };
         sinks.push(SinkThread::start(start, to_driver.clone())?);
     }
+    document.opened(chosen.job);
     state.document = document;
     state.save()?;
     let document = state.document;

@@ -125,6 +125,9 @@ pub struct JobEntry {
     /// When it began, in microseconds since 1970; 0: not known.
     #[serde(default)]
     pub began_us: u64,
+    /// Not all of its sinks were ever opened: nothing is written yet, and it may still be given others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unopened: bool,
 }
 
 /// How a job was begun: what a command needs to do something for it again.
@@ -327,7 +330,9 @@ impl Document {
         }
         if let Some(entry) = self.jobs.iter_mut().rev().find(|entry| same(entry)) {
             let numbers: Vec<u8> = sinks.iter().map(|sink| sink.0).collect();
-            if entry.sinks != numbers {
+            if entry.sinks != numbers && entry.unopened {
+                entry.sinks = numbers;
+            } else if entry.sinks != numbers {
                 let before: Vec<&str> =
                     entry.sinks.iter().map(|&at| self.sinks[usize::from(at)].name.as_str()).collect();
                 return Err(CrawlError::Usage(format!(
@@ -357,6 +362,7 @@ impl Document {
             made_by: wanted.made_by.clone(),
             schemas: wanted.schemas.clone(),
             began_us: 0,
+            unopened: true,
         });
         let (job, started) = (JobId(self.last_job), wanted.now);
         Ok(Chosen { job, continued: false, file_changed: false, given_up, sinks, started })
@@ -389,6 +395,13 @@ impl Document {
     pub fn began(&mut self, job: JobId, now: Tick) {
         if let Some(entry) = self.jobs.iter_mut().find(|entry| entry.id == job.0 && entry.began_us == 0) {
             entry.began_us = now.0;
+        }
+    }
+
+    /// Notes that all sinks of a job are open: from now on they are its sinks.
+    pub fn opened(&mut self, job: JobId) {
+        if let Some(entry) = self.jobs.iter_mut().find(|entry| entry.id == job.0) {
+            entry.unopened = false;
         }
     }
 
@@ -431,6 +444,18 @@ mod tests {
         document.ended(first.job, Outcome::Finished);
         let next = document.choose(&wanted("a"), false).expect("a job");
         assert!(!next.continued && next.job != first.job);
+    }
+
+    #[test]
+    fn other_sinks_are_refused_once_all_sinks_of_the_job_were_opened_and_not_before() {
+        let mut document = Document::default();
+        let first = document.choose(&wanted("a"), false).expect("a job");
+        let other = Wanted { sinks: vec!["items.csv".into()], ..wanted("a") };
+        let again = document.choose(&other, false).expect("its first sink was never opened");
+        assert_eq!((again.job, again.sinks), (first.job, vec![SinkId(1)]));
+        document.opened(first.job);
+        let said = document.choose(&wanted("a"), false).expect_err("it writes to the other one").to_string();
+        assert!(said.contains("items.csv") && said.contains("--fresh"), "{said}");
     }
 
     #[test]

@@ -26,14 +26,11 @@ struct Cli<'a> {
 
 impl Cli<'_> {
     fn run(&self, args: &[&str]) -> String {
-        let home = std::env::var("WEIR_SERVICES_HOME").map_or_else(
-            |_| {
-                let cache = std::env::var("XDG_CACHE_HOME");
-                let cache = cache.or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")));
-                format!("{}/weir-services", cache.expect("a home folder"))
-            },
-            |home| home,
-        );
+        let home = std::env::var("WEIR_SERVICES_HOME").unwrap_or_else(|_| {
+            let cache = std::env::var("XDG_CACHE_HOME");
+            let cache = cache.or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cache")));
+            format!("{}/weir-services", cache.expect("a home folder"))
+        });
         let mut command = Command::new(format!("{home}/aws-local/bin/aws"));
         command
             .envs(self.emulator.settings())

@@ -166,6 +166,7 @@ impl OpenJob {
             made_by: None,
             schemas: self.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
             began_us: 0,
+            unopened: false,
         }
     }
 

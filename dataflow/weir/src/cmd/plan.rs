@@ -235,7 +235,7 @@ fn span(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_frontier::Policy;
+    use weir_frontier::policy::Policy;
 
     fn sites(starts: &str, policy: &str) -> Result<Sites, Usage> {
         let text = format!("name = \"s\"\nstart = [{starts}]\n[[follow]]\ncss = \"a\"\n");
