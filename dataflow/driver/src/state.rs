@@ -468,13 +468,4 @@ mod tests {
         assert_eq!(fresh.given_up, [first.job]);
         assert!(!fresh.continued);
     }
-
-    #[test]
-    fn other_sinks_for_an_unfinished_job_are_refused_by_name() {
-        let mut document = Document::default();
-        document.choose(&wanted("a"), false).expect("a job");
-        let other = Wanted { sinks: vec!["sqlite:items.db".into()], ..wanted("a") };
-        let error = document.choose(&other, false).expect_err("refused");
-        assert!(error.to_string().contains("items.jsonl"), "{error}");
-    }
 }
