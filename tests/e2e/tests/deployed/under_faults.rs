@@ -89,8 +89,8 @@ fn double(url: String, settings: Vec<(&'static str, String)>, stop: Arc<AtomicBo
         let mut doubled = 0;
         runtime.block_on(async {
             while !stop.load(Ordering::Relaxed) {
-                let Ok(received) = queue.receive(1, Duration::ZERO).await else { continue };
-                // One at a time, a few a second: copies of copies are no flood.
+                // Waiting like the function's own poller: messages are few and gone at once.
+                let Ok(received) = queue.receive(1, Duration::from_secs(1)).await else { continue };
                 for message in received {
                     let body = message.body.expect("a body");
                     let copies = [body.clone(), body];
@@ -98,8 +98,9 @@ fn double(url: String, settings: Vec<(&'static str, String)>, stop: Arc<AtomicBo
                     // One that could not be settled is a third copy.
                     let _ = queue.settle(&[message.receipt]).await;
                     doubled += 1;
+                    // One at a time, a few a second: copies of copies are no flood.
+                    tokio::time::sleep(Duration::from_millis(300)).await;
                 }
-                tokio::time::sleep(Duration::from_millis(300)).await;
             }
         });
         doubled
