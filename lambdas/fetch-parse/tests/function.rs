@@ -317,7 +317,8 @@ fn slots_are_honoured_and_a_late_one_is_not_waited_for() {
 #[test]
 fn when_the_time_is_up_everything_is_reported_and_every_fetch_has_ended() {
     run(async {
-        let world = world().await;
+        let change = |settings: &mut FunctionSettings| settings.concurrency = 100;
+        let world = world_with(Change { settings: Some(Box::new(change)), ..Change::default() }).await;
         let server = Server::start(|mut peer| async move {
             peer.request().await;
             std::future::pending::<()>().await;
