@@ -114,7 +114,8 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     let snapshot_bytes = options.settings.journal_snapshot_bytes;
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
-    let mut delisting = Delisting::new(&document, &chosen, &options.spider);
+    let this = document.job(chosen.job.0).expect("it was chosen from this document");
+    let mut delisting = Delisting::new(&document, this, &options.spider);
     for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
         let is_there =
             open_sink(&mut output, *id, (chosen.job, chosen.started), &options.spider, &mut engine, &mut document)?;

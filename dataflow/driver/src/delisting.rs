@@ -2,18 +2,19 @@
 //!
 //! Decides which listings are this crawl's to judge: those that an earlier job of the same spider and arguments saw last. Each sink
 //! marks them before it finishes; what it has said is in the journal in the same group as the job's end. A crash in between does it
-//! again, which changes nothing. Invariant: an incomplete crawl, and one that has seen nothing at all, marks nothing.
+//! again, which changes nothing. Invariant: an incomplete crawl, and one that has seen nothing at all, marks nothing. What several
+//! stages have seen of one crawl is put together elsewhere (`remote::census`).
 
 use crate::engine::Engine;
-use crate::state::{Chosen, Document};
-use std::collections::BTreeMap;
+use crate::state::{Document, JobEntry};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_connector::{BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkMark};
 use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome, SinkId, Tick, crash};
 use weir_spider::Spider;
-use weir_stage::Census;
+use weir_stage::{Absent, Census, Counted};
 
 /// Listings in one order to a sink.
 const BATCH_IDS: usize = 1_000;
@@ -48,23 +49,26 @@ pub(crate) struct Delisting {
     /// Earlier jobs of the same spider and arguments, with the numbers that their item types have now.
     earlier: BTreeMap<JobId, Vec<Option<u16>>>,
     sinks: Vec<(SinkId, Shared)>,
+    /// Another stage marks these, too, and counts them.
+    counted_elsewhere: BTreeSet<ItemId>,
 }
 
 impl Delisting {
-    pub fn new(document: &Document, chosen: &Chosen, spider: &Spider) -> Delisting {
+    /// What this crawl may judge, among the jobs that the document knows.
+    pub fn new(document: &Document, this: &JobEntry, spider: &Spider) -> Delisting {
         let now = |before: &ItemSchema| {
             spider.schemas().iter().position(|schema| schema.name == before.name).map(|at| at as u16)
         };
         // A replay sees its letters alone.
-        let this = document.jobs.iter().find(|entry| entry.id == chosen.job.0 && !entry.replays);
         let forerunners = document.jobs.iter().filter(|entry| {
-            this.is_some_and(|this| entry.id < this.id && entry.spider == this.spider && entry.args == this.args)
+            !this.replays && entry.id < this.id && entry.spider == this.spider && entry.args == this.args
         });
         Delisting {
-            job: chosen.job,
-            at: this.map_or(0, |this| this.began_us),
+            job: JobId(this.id),
+            at: this.began_us,
             earlier: forerunners.map(|entry| (JobId(entry.id), entry.schemas.iter().map(now).collect())).collect(),
             sinks: Vec::new(),
+            counted_elsewhere: BTreeSet::new(),
         }
     }
 
@@ -79,34 +83,31 @@ impl Delisting {
         Box::new(MarkingSink { sink, marks, stop: Arc::clone(stop) })
     }
 
+    /// What the crawl saw, what it did not see and is this state's to judge, and which of the asked listings are known to be there.
+    pub fn count(&self, engine: &mut Engine, asked: BTreeSet<ItemId>) -> Counted {
+        let sinks = self.sinks.iter().fold(0, |mask, (id, _)| mask | 1 << id.0);
+        let earlier = self.earlier.keys().copied().collect();
+        engine.count_absent(&Census { job: self.job, earlier, sinks, asked: Arc::new(asked) })
+    }
+
     /// Says what is to be marked. Everything that was crawled has settled; the sinks finish next.
     pub fn plan(&mut self, engine: &mut Engine, outcome: Outcome) {
         if outcome != Outcome::Finished || self.sinks.is_empty() || self.earlier.is_empty() {
             return;
         }
-        let figures = engine.figures(self.job);
-        let sinks = self.sinks.iter().fold(0, |mask, (id, _)| mask | 1 << id.0);
-        let earlier = self.earlier.keys().copied().collect();
-        let counted = engine.count_absent(&Census { job: self.job, earlier, sinks });
-        let absent = counted.absent.len();
-        if absent == 0 {
-            return;
+        let is_complete = engine.figures(self.job).is_complete();
+        let counted = self.count(engine, BTreeSet::new());
+        if may_mark(counted.absent.len(), counted.seen, is_complete) {
+            self.mark(&counted.absent);
         }
-        if !figures.is_complete() {
-            tracing::info!(absent, "nothing is marked as gone: pages of this crawl failed or were given up");
-            return;
-        }
-        if counted.seen == 0 {
-            tracing::warn!(
-                absent,
-                "nothing is marked as gone: this crawl has found no item at all, which is more likely a broken rule"
-            );
-            return;
-        }
+    }
+
+    /// Has these marked.
+    pub fn mark(&mut self, absent: &[Absent]) {
         for (id, marks) in &self.sinks {
             let marks = &mut *locked(marks);
             marks.at = self.at;
-            for gone in counted.absent.iter().filter(|gone| gone.sinks & (1 << id.0) != 0) {
+            for gone in absent.iter().filter(|gone| gone.sinks & (1 << id.0) != 0) {
                 // A type that the spider has no more: no sink is open for it.
                 let now = self.earlier.get(&gone.job).and_then(|types| types.get(usize::from(gone.schema)).copied());
                 if let Some(schema) = now.flatten() {
@@ -116,11 +117,35 @@ impl Delisting {
         }
     }
 
+    /// Of those, another stage counts these.
+    pub fn counted_elsewhere(&mut self, ids: impl Iterator<Item = ItemId>) {
+        self.counted_elsewhere.extend(ids);
+    }
+
     /// Takes what the sinks have marked over into the state. The job's end follows in the same group.
     pub fn settle(&mut self, engine: &mut Engine, now: Tick) {
         let marked = self.sinks.iter().map(|(id, marks)| (*id, std::mem::take(&mut locked(marks).marked)));
-        engine.delisted(now, self.job, marked.collect());
+        engine.delisted(now, self.job, marked.collect(), &self.counted_elsewhere);
     }
+}
+
+/// Whether a crawl with this end may judge what it has not seen, and says why not.
+pub(crate) fn may_mark(absent: usize, seen: u64, is_complete: bool) -> bool {
+    if absent == 0 {
+        return false;
+    }
+    if !is_complete {
+        tracing::info!(absent, "nothing is marked as gone: pages of this crawl failed or were given up");
+        return false;
+    }
+    if seen == 0 {
+        tracing::warn!(
+            absent,
+            "nothing is marked as gone: this crawl has found no item at all, which is more likely a broken rule"
+        );
+        return false;
+    }
+    true
 }
 
 /// A sink that marks what is gone before it finishes.

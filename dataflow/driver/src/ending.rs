@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::record;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::{ExtractionNote, ItemId, JobId, Outcome, SinkId, Tick};
-use weir_stage::{Census, Counted, Delisted, Event, item_slot};
+use weir_stage::{Census, Counted, Delisted, Event, SeenElsewhere, item_slot};
 
 /// Counter of listings that were marked as gone.
 const DELISTED: &str = "items/delisted";
@@ -120,8 +120,26 @@ impl Engine {
         self.stage.count_absent(census)
     }
 
-    /// Sinks have marked listings as gone; counted by listing.
-    pub(crate) fn delisted(&mut self, now: Tick, job: JobId, marked: Vec<(SinkId, Vec<ItemId>)>) {
+    /// Another stage has seen these listings: what is known of them is its to keep.
+    pub(crate) fn seen_elsewhere(&mut self, now: Tick, ids: impl Iterator<Item = ItemId>) {
+        let mut slots: BTreeMap<u8, Vec<ItemId>> = BTreeMap::new();
+        ids.for_each(|id| slots.entry(item_slot(id)).or_default().push(id));
+        let events: Vec<Event> =
+            slots.into_iter().map(|(slot, ids)| Event::SeenElsewhere(Box::new(SeenElsewhere { slot, ids }))).collect();
+        if !events.is_empty() {
+            let step = self.stage.step(now, events, 0);
+            self.apply(now, step, 0);
+        }
+    }
+
+    /// Sinks have marked listings as gone; counted by listing, but for those of `elsewhere`.
+    pub(crate) fn delisted(
+        &mut self,
+        now: Tick,
+        job: JobId,
+        marked: Vec<(SinkId, Vec<ItemId>)>,
+        elsewhere: &BTreeSet<ItemId>,
+    ) {
         let mut events: BTreeMap<(u8, SinkId), Vec<ItemId>> = BTreeMap::new();
         let mut listings = BTreeSet::new();
         for (sink, ids) in marked {
@@ -138,9 +156,11 @@ impl Engine {
             events.map(|((slot, sink), ids)| Event::Delisted(Box::new(Delisted { slot, sink, ids }))).collect();
         let step = self.stage.step(now, events, 0);
         self.apply(now, step, 0);
-        let count = u32::try_from(listings.len()).unwrap_or(u32::MAX);
-        let note = ExtractionNote { counter: DELISTED.into(), count, example: "".into() };
-        self.keep_notes(now, &[(job, note)]);
+        let count = u32::try_from(listings.difference(elsewhere).count()).unwrap_or(u32::MAX);
+        if count > 0 {
+            let note = ExtractionNote { counter: DELISTED.into(), count, example: "".into() };
+            self.keep_notes(now, &[(job, note)]);
+        }
     }
 
     /// Gives a job of an earlier run up: its queue is abandoned.

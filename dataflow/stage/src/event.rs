@@ -5,7 +5,7 @@
 
 use crate::compute::{Computed, Computing};
 use crate::geocode::Left;
-use crate::items::{Delisted, ItemCounts, OutboxId, OutboxItem, SinkVerdict};
+use crate::items::{Delisted, ItemCounts, OutboxId, OutboxItem, SeenElsewhere, SinkVerdict};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_frontier::{Addr, Counters, DeadRequest, Elsewhere, Live, LogLine, Offer};
@@ -43,6 +43,8 @@ pub enum Event {
     Again(Box<Again>),
     /// A sink has marked listings as gone.
     Delisted(Box<Delisted>),
+    /// Another stage has seen listings that this one knew.
+    SeenElsewhere(Box<SeenElsewhere>),
     /// A computation has ended.
     Computed(Box<Computed>),
     /// A geocode provider or cache has answered.

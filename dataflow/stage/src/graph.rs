@@ -98,6 +98,7 @@ pub(crate) fn owner(event: &Event) -> Option<u8> {
         Event::Written { id, .. } | Event::Refused { id, .. } => Some(id.slot()),
         Event::Again(again) => Some(page_slot(again.page)),
         Event::Delisted(delisted) => Some(delisted.slot),
+        Event::SeenElsewhere(seen) => Some(seen.slot),
         Event::Computed(computed) => Some(computed.id.slot()),
         Event::Geo(event) => Some(event.slot() as u8),
         Event::Left(left) => left.0.slot(),

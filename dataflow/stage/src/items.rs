@@ -13,7 +13,7 @@ mod versions;
 
 use crate::event::Poison;
 use crate::record::{self, OutboxRecord};
-pub use gone::{Absent, Census, Counted, Delisted};
+pub use gone::{Absent, Census, Counted, Delisted, SeenElsewhere};
 use outbox::Outbox;
 pub use outbox::{OutboxId, OutboxItem};
 use std::collections::BTreeMap;
@@ -182,6 +182,13 @@ impl Items {
         self.slots[usize::from(delisted.slot)].delisted(delisted);
     }
 
+    /// Another stage has seen listings that this one knew.
+    pub fn seen_elsewhere(&mut self, seen: &SeenElsewhere, journal: &mut Vec<u8>) {
+        debug_assert!(self.owns(seen.slot), "exchanged by slot");
+        record::seen_elsewhere(journal, seen);
+        self.slots[usize::from(seen.slot)].seen_elsewhere(seen);
+    }
+
     /// Items that wait in the outbox.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -283,7 +290,7 @@ impl Items {
         }
     }
 
-    /// Applies one journal record of this module (types 64 to 66, 70, 73 and 74); others are ignored.
+    /// Applies one journal record of this module (types 64 to 66, 70, 73 to 75); others are ignored.
     pub fn replay(&mut self, kind: u8, slot: u8, fields: &mut Reader<'_>) -> Result<(), WireError> {
         if slot >= SLOTS {
             return Err(WireError { expected: "a slot, 0 to 63" });
@@ -325,6 +332,7 @@ impl Items {
                 }
             }
             record::DELISTED => state.delisted(&record::read_delisted(slot, fields)?),
+            record::SEEN_ELSEWHERE => state.seen_elsewhere(&record::read_seen_elsewhere(slot, fields)?),
             _ => {}
         }
         Ok(())
@@ -387,6 +395,10 @@ impl Slot {
         for id in &delisted.ids {
             self.versions.delisted(*id, delisted.sink);
         }
+    }
+
+    fn seen_elsewhere(&mut self, seen: &SeenElsewhere) {
+        seen.ids.iter().for_each(|id| self.versions.forget(*id));
     }
 
     /// A sink has settled an item: gives the item's key, and its page when no sink is left.

@@ -22,7 +22,8 @@ pub use compute::{ComputeId, Computed, Computing, Made, Uncomputed};
 pub use event::{Again, Event, JobLive, LaneBytes, LeftOver, Poison, Step};
 pub use geocode::Geocoding;
 pub use items::{
-    Absent, Census, Counted, Delisted, ItemCounts, KnownItem, OutboxId, OutboxItem, SinkMasks, SinkVerdict, item_slot,
+    Absent, Census, Counted, Delisted, ItemCounts, KnownItem, OutboxId, OutboxItem, SeenElsewhere, SinkMasks,
+    SinkVerdict, item_slot,
 };
 pub use ledger::page_slot;
 pub use path::{ITEM_PATH, ItemStage, Passage, item_path_table};

@@ -4,7 +4,7 @@
 //! that a writer did not make, and never panics.
 
 use crate::compute::ComputeId;
-use crate::items::{Delisted, KnownItem, OutboxId, SinkVerdict};
+use crate::items::{Delisted, KnownItem, OutboxId, SeenElsewhere, SinkVerdict};
 use weir_geo::Waiter;
 use weir_model::wire::{Reader, WireError, put_fixed, put_item, put_u64, read_item};
 use weir_model::{Item, ItemId, JobId, ReleaseId, SinkId};
@@ -32,6 +32,8 @@ pub(crate) const COMPUTE_ENDED: u8 = 72;
 pub(crate) const COMPUTE_REFUSED: u8 = 73;
 /// What another stage knew of items, exported.
 pub(crate) const KNOWN: u8 = 74;
+/// Another stage has seen listings that this one knew.
+pub(crate) const SEEN_ELSEWHERE: u8 = 75;
 
 /// Appends one record, its length in front.
 pub(crate) fn framed(journal: &mut Vec<u8>, kind: u8, slot: u8, fields: impl FnOnce(&mut Vec<u8>)) {
@@ -165,10 +167,7 @@ pub(crate) fn compute_ended(journal: &mut Vec<u8>, kind: u8, id: ComputeId, page
 pub(crate) fn delisted(journal: &mut Vec<u8>, delisted: &Delisted) {
     framed(journal, DELISTED, delisted.slot, |out| {
         out.push(delisted.sink.0);
-        put_u64(out, delisted.ids.len() as u64);
-        for id in &delisted.ids {
-            out.extend_from_slice(&id.0.to_le_bytes());
-        }
+        put_ids(out, &delisted.ids);
     });
 }
 
@@ -177,12 +176,29 @@ pub(crate) fn read_delisted(slot: u8, reader: &mut Reader<'_>) -> Result<Deliste
     if sink.0 >= 32 {
         return Err(WireError { expected: "a sink, 0 to 31" });
     }
-    let mut ids = Vec::new();
-    for _ in 0..reader.u64()? {
-        let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
-        ids.push(ItemId(u128::from_le_bytes(id)));
-    }
-    Ok(Delisted { slot, sink, ids })
+    Ok(Delisted { slot, sink, ids: read_ids(reader)? })
+}
+
+pub(crate) fn seen_elsewhere(journal: &mut Vec<u8>, seen: &SeenElsewhere) {
+    framed(journal, SEEN_ELSEWHERE, seen.slot, |out| put_ids(out, &seen.ids));
+}
+
+pub(crate) fn read_seen_elsewhere(slot: u8, reader: &mut Reader<'_>) -> Result<SeenElsewhere, WireError> {
+    Ok(SeenElsewhere { slot, ids: read_ids(reader)? })
+}
+
+fn put_ids(out: &mut Vec<u8>, ids: &[ItemId]) {
+    put_u64(out, ids.len() as u64);
+    ids.iter().for_each(|id| out.extend_from_slice(&id.0.to_le_bytes()));
+}
+
+fn read_ids(reader: &mut Reader<'_>) -> Result<Vec<ItemId>, WireError> {
+    (0..reader.u64()?)
+        .map(|_| {
+            let id: [u8; 16] = reader.take(16)?.try_into().expect("take gives exactly sixteen");
+            Ok(ItemId(u128::from_le_bytes(id)))
+        })
+        .collect()
 }
 
 /// Appends a record of items that another stage knew, all of one slot.

@@ -85,6 +85,7 @@ impl State {
                 }
             }
             Event::Delisted(delisted) => self.items.delisted(&delisted, &mut self.out.journal),
+            Event::SeenElsewhere(seen) => self.items.seen_elsewhere(&seen, &mut self.out.journal),
             Event::Report(report) => {
                 self.frontier.settle(self.now, *report, &mut self.out);
                 self.offers.append(&mut self.out.offers);

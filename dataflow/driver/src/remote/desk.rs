@@ -1,8 +1,10 @@
 //! Jobs as a stage has them open: what their header and spider file come to, their sinks, how far their end is.
 
 use super::StageOptions;
+use super::census::Roll;
 use super::ending::Ending;
 use super::status::JobPart;
+use crate::delisting::Delisting;
 use crate::exchange::Inward;
 use crate::jobs::JobRun;
 use crate::opening::new_run;
@@ -42,6 +44,10 @@ pub(super) struct OpenJob {
     /// Stages that are still to be told of the end; none: nobody was told yet.
     pub untold: Option<BTreeSet<u32>>,
     pub round: Round,
+    /// What it may mark as gone at its end; none: nothing.
+    pub delisting: Option<Delisting>,
+    /// What all stages have seen of it, while they count.
+    pub roll: Option<Roll>,
     /// What was last written of it.
     pub part: Option<JobPart>,
 }
@@ -130,6 +136,8 @@ impl Prepared {
             receipts: Vec::new(),
             untold: None,
             round: Round::default(),
+            delisting: None,
+            roll: None,
             part: None,
         }
     }
@@ -165,7 +173,8 @@ impl OpenJob {
             best_effort: names.filter(|(sink, _)| !sink.required).map(|(_, id)| *id).collect(),
             made_by: None,
             schemas: self.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
-            began_us: 0,
+            // Before every version that it could give.
+            began_us: self.header.opened_at.0 * 1_000,
             unopened: false,
         }
     }

@@ -13,6 +13,8 @@ use weir_model::{JobId, Outcome, ReceiptId, Tick};
 
 /// Between two rounds that found work.
 const ROUND_PAUSE: Duration = Duration::from_millis(500);
+/// Late messages are told from those of new jobs by a list of ended ones; they live for 14 days.
+const JOBS_MAX: usize = 10_000;
 /// A round whose answers have not come by then is begun anew.
 const ROUND_MAX: Duration = Duration::from_secs(30);
 
@@ -24,6 +26,8 @@ pub(super) enum Ending {
     Running,
     /// What its sinks confirmed becomes durable, and the other stages are told.
     Settling { outcome: Outcome, barrier: u64 },
+    /// All stages find out together what is gone.
+    Counting { outcome: Outcome },
     /// Its sinks complete what they wrote.
     Finishing { outcome: Outcome },
     /// Its end becomes durable.
@@ -41,10 +45,10 @@ impl StageDriver {
                     let open = self.jobs.get_mut(&job).expect("listed above");
                     let told = open.untold.as_ref().is_none_or(BTreeSet::is_empty);
                     if told && self.engine.is_durable(barrier) {
-                        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(outcome, true));
-                        open.ending = Ending::Finishing { outcome };
+                        self.begin_count(job, outcome);
                     }
                 }
+                Ending::Counting { .. } => {}
                 Ending::Finishing { outcome } => self.finish(now, job, outcome),
                 Ending::Closing { outcome, barrier } if self.engine.is_durable(barrier) => self.close(job, outcome),
                 Ending::Closing { .. } => {}
@@ -108,6 +112,13 @@ impl StageDriver {
         open.untold = Some(others);
     }
 
+    /// What is gone is known: the sinks mark it, and complete what they wrote.
+    pub(super) fn begin_finish(&mut self, job: JobId, outcome: Outcome) {
+        let open = self.jobs.get_mut(&job).expect("the caller has it");
+        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(outcome, true));
+        (open.ending, open.roll) = (Ending::Finishing { outcome }, None);
+    }
+
     /// The sinks have completed what they wrote: the end goes into the journal.
     fn finish(&mut self, now: Tick, job: JobId, outcome: Outcome) {
         let open = self.jobs.get_mut(&job).expect("the caller has it");
@@ -122,6 +133,9 @@ impl StageDriver {
                     return;
                 }
             }
+        }
+        if let Some(delisting) = &mut open.delisting {
+            delisting.settle(&mut self.engine, now);
         }
         self.engine.end_job(now, job, outcome);
         let barrier = self.engine.barrier();
@@ -153,15 +167,8 @@ impl StageDriver {
             entry.outcome = Some(outcome);
             entry.spider.clear();
         }
-        // Late messages are told from those of new jobs by this list; they live for 14 days.
-        const JOBS_MAX: usize = 10_000;
-        let ended = stage.jobs.iter().filter(|entry| entry.outcome.is_some()).count();
-        let mut surplus = ended.saturating_sub(JOBS_MAX);
-        stage.jobs.retain(|entry| {
-            let drop = surplus > 0 && entry.outcome.is_some();
-            surplus -= usize::from(drop);
-            !drop
-        });
+        drop_oldest(&mut stage.jobs, |entry| entry.outcome.is_some());
+        drop_oldest(&mut self.document.jobs, |entry| entry.outcome.is_some());
     }
 
     /// A job that no message can open: its outcome is known, and its messages are no news any more.
@@ -293,4 +300,14 @@ impl StageDriver {
         let bytes = serde_json::to_vec_pretty(part).expect("numbers and texts are JSON");
         self.outside.put(part_key(part.job, part.stage), bytes);
     }
+}
+
+/// Of those that have ended only the newest are kept.
+fn drop_oldest<T>(jobs: &mut Vec<T>, has_ended: impl Fn(&T) -> bool) {
+    let mut surplus = jobs.iter().filter(|job| has_ended(job)).count().saturating_sub(JOBS_MAX);
+    jobs.retain(|job| {
+        let drop = surplus > 0 && has_ended(job);
+        surplus -= usize::from(drop);
+        !drop
+    });
 }

@@ -10,7 +10,9 @@
 //! by their traits. Invariants: a receipt is settled when its effects are in the journal; a job is in the state's document before
 //! its first record; a state belongs to one stage of one deployment and refuses every other.
 
+mod census;
 pub mod client;
+mod counting;
 mod desk;
 mod ending;
 mod health;

@@ -28,6 +28,9 @@ use weir_queue::{
 const PAUSE: Duration = Duration::from_secs(2);
 /// Attempts to send a fetch message or an object: after that its lease, or the next look, brings it again.
 const ATTEMPTS: u32 = 30;
+/// Between two looks for an object of another stage, and how long it is looked for.
+const OBJECT_PAUSE: Duration = Duration::from_millis(500);
+const OBJECT_MAX: Duration = Duration::from_secs(15 * 60);
 /// How long the end waits for what is on its way out.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -84,6 +87,15 @@ pub enum FromOutside {
         /// Which stage.
         stage: u32,
     },
+    /// An object that a job waits for.
+    Object {
+        /// Which job.
+        job: JobId,
+        /// Its key.
+        key: String,
+        /// What lies there, or why there is nothing.
+        bytes: Result<Vec<u8>, QueueError>,
+    },
     /// A message could not be read and is now among the dead letters.
     Buried {
         /// The queue it came from.
@@ -111,6 +123,7 @@ enum Order {
     },
     Spider(ContentHash),
     Put(String, Vec<u8>),
+    Object(JobId, super::census::Wanted),
     End(std::sync::mpsc::SyncSender<()>),
 }
 
@@ -188,6 +201,11 @@ impl Outside {
         self.order(Order::Put(key, bytes));
     }
 
+    /// Writes an object unless it is there, or waits for another stage to write it; answered by `Object` with what lies there.
+    pub fn object(&self, job: JobId, wanted: super::census::Wanted) {
+        self.order(Order::Object(job, wanted));
+    }
+
     /// Counters of the inboxes, as of the last order.
     pub fn figures(&self) -> BTreeMap<&'static str, InboxFigures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -227,6 +245,8 @@ struct Desk {
     orders: UnboundedSender<Order>,
     objects: Arc<Objects>,
     tasks: JoinSet<()>,
+    /// What the end does not wait for.
+    waits: JoinSet<()>,
 }
 
 fn tell(driver: &Sender<ToDriver>, event: FromOutside) {
@@ -258,7 +278,7 @@ impl Desk {
         }
         let objects = Arc::new(Objects::default());
         tokio::spawn(write_objects(Arc::clone(&objects), Arc::clone(&queues.artifacts), driver.clone()));
-        Desk { queues, inboxes, driver, orders, objects, tasks: JoinSet::new() }
+        Desk { queues, inboxes, driver, orders, objects, tasks: JoinSet::new(), waits: JoinSet::new() }
     }
 
     fn figures(&self) -> BTreeMap<&'static str, InboxFigures> {
@@ -266,7 +286,7 @@ impl Desk {
     }
 
     fn obey(&mut self, order: Order) {
-        while self.tasks.try_join_next().is_some() {}
+        while self.tasks.try_join_next().is_some() || self.waits.try_join_next().is_some() {}
         let (queues, driver) = (Arc::clone(&self.queues), self.driver.clone());
         match order {
             Order::Fetch(envelope) => {
@@ -323,6 +343,12 @@ impl Desk {
             Order::Put(key, bytes) => {
                 self.objects.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bytes);
                 self.objects.more.notify_one();
+            }
+            Order::Object(job, wanted) => {
+                self.waits.spawn(async move {
+                    let bytes = object(&*queues.artifacts, &wanted).await;
+                    tell(&driver, FromOutside::Object { job, key: wanted.key, bytes });
+                });
             }
             Order::End(_) => {}
         }
@@ -416,6 +442,28 @@ async fn spider(artifacts: &dyn ArtifactStore, hash: ContentHash) -> Result<Stri
         return Err(wrong("holds other bytes than its name says; upload it again by weir enqueue"));
     }
     String::from_utf8(bytes).map_err(|_| wrong("is not text"))
+}
+
+/// What lies at a key, as soon as something does.
+async fn object(artifacts: &dyn ArtifactStore, wanted: &super::census::Wanted) -> Result<Vec<u8>, QueueError> {
+    let attempts = OBJECT_MAX.as_millis() / OBJECT_PAUSE.as_millis();
+    let mut last = None;
+    for _ in 0..attempts {
+        let there = match &wanted.bytes {
+            None => artifacts.get(&wanted.key).await,
+            Some(bytes) => match artifacts.put_new(&wanted.key, bytes.clone()).await {
+                Ok(()) => Ok(bytes.clone()),
+                Err(error) if error.class == QueueErrorClass::Exists => artifacts.get(&wanted.key).await,
+                Err(error) => Err(error),
+            },
+        };
+        match there {
+            Ok(bytes) => return Ok(bytes),
+            Err(error) => last = Some(error),
+        }
+        tokio::time::sleep(OBJECT_PAUSE).await;
+    }
+    Err(last.expect("it was tried"))
 }
 
 async fn write_objects(objects: Arc<Objects>, artifacts: Arc<dyn ArtifactStore>, driver: Sender<ToDriver>) {

@@ -8,6 +8,7 @@ use super::{StageOptions, opening};
 use crate::clock::SystemClock;
 use crate::compute::{Broken, Computer};
 use crate::crawl::ToDriver;
+use crate::delisting::Delisting;
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::exchange::Inward;
@@ -307,6 +308,7 @@ impl StageDriver {
                     untold.remove(&stage);
                 }
             }
+            FromOutside::Object { job, key, bytes } => self.take_object(now, job, &key, bytes),
             FromOutside::Buried { queue, why } => {
                 self.counts.buried += 1;
                 tracing::error!(queue, "a message could not be used and lies among the dead letters: {why}");
@@ -431,11 +433,16 @@ impl StageDriver {
         let open = self.jobs.get_mut(&job).expect("the caller has it");
         let ids = open.ids();
         let (spider, started) = (Arc::clone(&open.spider), open.header.opened_at);
+        let mut delisting = open.settings.delist.then(|| Delisting::new(&self.document, &open.listed(), &spider));
         let unopened = std::mem::take(&mut open.unopened);
         let mut threads = Vec::with_capacity(unopened.len());
         for (mut output, id) in unopened.into_iter().zip(ids) {
             let is_there = open_sink(&mut output, id, (job, started), &spider, &mut self.engine, &mut self.document)?;
             let Output { sink, required } = output;
+            let sink = match &mut delisting {
+                Some(delisting) if is_there => delisting.wrap(id, sink, &self.options.stop),
+                _ => sink,
+            };
             let start = SinkStart {
                 job,
                 id,
@@ -448,7 +455,8 @@ impl StageDriver {
             };
             threads.push(SinkThread::start(start, self.driver.clone())?);
         }
-        self.jobs.get_mut(&job).expect("it is there").sinks = threads;
+        let open = self.jobs.get_mut(&job).expect("it is there");
+        (open.sinks, open.delisting) = (threads, delisting);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! A deployment in this process: queues and artifacts in memory, stages and functions on threads, a site to crawl.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -16,12 +16,13 @@ use weir_driver::{ComputeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
 use weir_frontier::config::NoLaw;
 use weir_frontier::{LawBook, Slice};
-use weir_model::{Clock, Item, ItemId, JobId, Outcome, UnixMs, Value};
+use weir_model::{Clock, Item, ItemId, JobId, Outcome, Value};
 use weir_queue::{ArtifactStore, BoxFuture, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
 use weir_site::{Site, SiteHandle, SiteOptions};
 use weir_spider::Spider;
 
 type Rows = Arc<Mutex<BTreeMap<ItemId, (u64, Arc<Item>)>>>;
+type Gone = Arc<Mutex<BTreeSet<ItemId>>>;
 
 pub struct Stack {
     stages: u32,
@@ -32,6 +33,7 @@ pub struct Stack {
     site: SiteHandle,
     folder: tempfile::TempDir,
     rows: Rows,
+    gone: Gone,
     running: BTreeMap<u32, (Arc<AtomicBool>, JoinHandle<()>)>,
     functions: Vec<(Arc<AtomicBool>, JoinHandle<()>)>,
     /// Every fetch message is handed to the function twice.
@@ -96,6 +98,7 @@ impl Stack {
             site,
             folder: tempfile::tempdir().expect("a folder"),
             rows: Rows::default(),
+            gone: Gone::default(),
             running: BTreeMap::new(),
             functions: Vec::new(),
             duplicates: false,
@@ -175,7 +178,7 @@ impl Stack {
     /// Makes a stage's options, on whichever thread it is to run.
     fn options(&self, stage: u32, flag: Arc<AtomicBool>) -> impl FnOnce() -> StageOptions + Send + use<> {
         let queues = self.queues_of(stage);
-        let rows = Arc::clone(&self.rows);
+        let (rows, gone) = (Arc::clone(&self.rows), Arc::clone(&self.gone));
         let (pace, laws, compute) = (self.pace, Arc::clone(&self.laws), self.compute.clone());
         let (state, of) = (self.state(stage), self.stages);
         move || StageOptions {
@@ -188,7 +191,10 @@ impl Stack {
             state,
             settings: Settings { concurrency: 500, ..Settings::default() },
             laws,
-            sinks: Box::new(move |_, _| Ok(vec![Output { sink: Box::new(Kept(Arc::clone(&rows))), required: true }])),
+            sinks: Box::new(move |_, _| {
+                let sink = Box::new(Kept(Arc::clone(&rows), Arc::clone(&gone)));
+                Ok(vec![Output { sink, required: true }])
+            }),
             geocoding: None,
             compute,
             workers: 1,
@@ -234,7 +240,15 @@ impl Stack {
         let (spider, text) = (self.spider, self.text);
         let base = format!("http://localhost:{}", self.site.port());
         let args = BTreeMap::from([("base".to_owned(), base)]);
-        NewJob { spider, text, args, settings: BTreeMap::new(), urls: None, shards, opened_at: UnixMs(1) }
+        NewJob {
+            spider,
+            text,
+            args,
+            settings: BTreeMap::new(),
+            urls: None,
+            shards,
+            opened_at: self.clock.now().unix_ms(),
+        }
     }
 
     /// A start page at each of so many domains, each with a link to another domain.
@@ -249,7 +263,15 @@ impl Stack {
         );
         let (spider, text) = kept(text, &[]);
         let settings = BTreeMap::from([("robots".to_owned(), "false".to_owned())]);
-        NewJob { spider, text, args: BTreeMap::new(), settings, urls: None, shards: 2, opened_at: UnixMs(1) }
+        NewJob {
+            spider,
+            text,
+            args: BTreeMap::new(),
+            settings,
+            urls: None,
+            shards: 2,
+            opened_at: self.clock.now().unix_ms(),
+        }
     }
 
     /// The listings of several hosts, each a domain of its own; their key is the `url`, or the `number` in it that all hosts share.
@@ -273,8 +295,47 @@ impl Stack {
             settings: BTreeMap::new(),
             urls: None,
             shards: 6,
-            opened_at: UnixMs(1),
+            opened_at: self.clock.now().unix_ms(),
         }
+    }
+
+    /// The listings of several hosts as they are on a day; the spider is the same every day.
+    pub fn new_job_on_day(&self, hosts: &[&str], day: &str) -> NewJob<'static> {
+        let (port, last) = (self.site.port(), self.pages - 1);
+        let start =
+            |host: &&str| format!("\"http://{host}:{port}/date:{day}/properties/index_{{00000..{last:05}}}.html\"");
+        let text = format!(
+            "name = \"days\"\nallowed_domains = [\"localhost\"]\nstart = [{}]\n[[follow]]\nxpath = '//*[@itemprop=\"url\"]/@href'\n\
+             parse = \"page\"\n[item.page]\nkey = [\"host\", \"number\"]\n[item.page.fields]\nhost = {{ url = '//([a-z]+)' }}\n\
+             number = {{ url = 'property_(\\d+)' }}\nday = {{ url = 'date:([0-9-]+)' }}\n",
+            hosts.iter().map(start).collect::<Vec<_>>().join(", ")
+        );
+        let (spider, text) = kept(text, &[]);
+        let (args, settings, opened_at) = (BTreeMap::new(), BTreeMap::new(), self.clock.now().unix_ms());
+        NewJob { spider, text, args, settings, urls: None, shards: 6, opened_at }
+    }
+
+    /// Listings by the day on which they were stored last.
+    pub fn on_day(&self, day: &str) -> BTreeSet<ItemId> {
+        let rows = self.rows.lock().expect("no panic");
+        let is_of = |item: &Item| item.values.iter().any(|value| matches!(value, Value::Str(text) if **text == *day));
+        rows.iter().filter(|(_, (_, item))| is_of(item)).map(|(id, _)| *id).collect()
+    }
+
+    /// Listings that are marked as gone.
+    pub fn gone(&self) -> BTreeSet<ItemId> {
+        self.gone.lock().expect("no panic").clone()
+    }
+
+    /// Bytes of the objects under a prefix.
+    pub fn artifact_bytes(&self, prefix: &str) -> Vec<usize> {
+        runtime().block_on(async {
+            let mut sizes = Vec::new();
+            for key in self.artifacts.list(prefix, 100).await.expect("in memory") {
+                sizes.push(self.artifacts.get(&key).await.expect("listed").len());
+            }
+            sizes
+        })
     }
 
     /// Keys that are stored.
@@ -457,8 +518,8 @@ async fn function(
     }
 }
 
-/// Items by id, the newest version; nothing doubled, nothing of an older version.
-struct Kept(Rows);
+/// Items by id, the newest version; nothing doubled, nothing of an older version. Which of them are gone.
+struct Kept(Rows, Gone);
 
 impl Sink for Kept {
     fn describe(&self) -> SinkInfo {
@@ -481,12 +542,35 @@ impl Sink for Kept {
             let row = rows.entry(item.id).or_insert_with(|| (item.version, Arc::clone(item)));
             if row.0 <= item.version {
                 *row = (item.version, Arc::clone(item));
+                self.1.lock().expect("no panic").remove(&item.id);
                 outcomes.push(ItemOutcome::Stored);
             } else {
                 outcomes.push(ItemOutcome::Stale);
             }
         }
         Box::pin(async { Ok(SinkMark::default()) })
+    }
+
+    fn can_delist(&self) -> bool {
+        true
+    }
+
+    fn delist<'a>(
+        &'a mut self,
+        _: u16,
+        ids: &'a [ItemId],
+        at: u64,
+    ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
+        let (rows, mut gone) = (self.0.lock().expect("no panic"), self.1.lock().expect("no panic"));
+        let mark = |id: &ItemId| match rows.get(id) {
+            Some((version, _)) if *version >= at => ItemOutcome::Stale,
+            _ => {
+                gone.insert(*id);
+                ItemOutcome::Stored
+            }
+        };
+        let outcomes = ids.iter().map(mark).collect();
+        Box::pin(async { Ok(outcomes) })
     }
 
     fn finish(&mut self, _: Outcome, _: bool) -> BoxFuture<'_, Result<(), SinkError>> {

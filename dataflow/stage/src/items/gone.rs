@@ -1,8 +1,11 @@
 //! Which listings a crawl has not seen, and which sinks have marked them as gone.
 //!
-//! Decides nothing: whether a crawl may delist at all is the driver's to know. Invariant: a sink's bit is set only after it has said that
-//! the listing is marked, or not there; it goes when the sink is emptied or stores the listing again.
+//! Decides nothing: whether a crawl may delist at all is the driver's to know. Invariants: a sink's bit is set only after it has said that
+//! the listing is marked, or not there; it goes when the sink is emptied or stores the listing again. What another stage has seen
+//! since is that stage's to know, and forgotten here.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use weir_model::{ItemId, JobId, SinkId};
 
 /// A crawl that has seen everything, asking what is gone.
@@ -14,6 +17,8 @@ pub struct Census {
     pub earlier: Vec<JobId>,
     /// The sinks that can mark.
     pub sinks: u32,
+    /// What other stages have not seen: which of these were seen here by this crawl, or after it?
+    pub asked: Arc<BTreeSet<ItemId>>,
 }
 
 /// A listing that the crawl has not seen.
@@ -36,6 +41,8 @@ pub struct Counted {
     pub seen: u64,
     /// Listings that it did not see, with sinks to be told.
     pub absent: Vec<Absent>,
+    /// Those of the asked ones that were seen.
+    pub found: Vec<ItemId>,
 }
 
 impl Counted {
@@ -43,6 +50,7 @@ impl Counted {
     pub fn add(&mut self, mut other: Counted) {
         self.seen += other.seen;
         self.absent.append(&mut other.absent);
+        self.found.append(&mut other.found);
     }
 }
 
@@ -53,6 +61,15 @@ pub struct Delisted {
     pub slot: u8,
     /// The sink.
     pub sink: SinkId,
+    /// The listings.
+    pub ids: Vec<ItemId>,
+}
+
+/// Another stage has seen these listings of one slot since: their versions are its to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenElsewhere {
+    /// The slot of all of them.
+    pub slot: u8,
     /// The listings.
     pub ids: Vec<ItemId>,
 }

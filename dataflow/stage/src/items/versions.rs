@@ -106,11 +106,19 @@ impl Versions {
         }
     }
 
+    /// Another stage keeps what is known of this listing. Should it come here again, every sink is asked again.
+    pub fn forget(&mut self, id: ItemId) {
+        self.0.remove(&id);
+    }
+
     /// What a crawl saw, and what it did not see of what its forerunners saw last.
     pub fn count(&self, census: &Census, counted: &mut Counted) {
         for (id, known) in &self.0 {
             let job = JobId(u64::from(known.job));
             let sinks = census.sinks & !known.delisted;
+            if job >= census.job && census.asked.contains(id) {
+                counted.found.push(*id);
+            }
             if job == census.job {
                 counted.seen += 1;
             } else if sinks != 0 && census.earlier.contains(&job) {
@@ -200,6 +208,7 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn item(version: u64, hash: u64) -> Item {
         Item { job: JobId(1), schema: 0, id: ItemId(7), hash, version, values: Vec::new() }
@@ -289,14 +298,15 @@ mod tests {
         }
         let counted = |versions: &Versions, sinks| {
             let mut counted = Counted::default();
-            versions.count(&Census { job: JobId(4), earlier: vec![JobId(1)], sinks }, &mut counted);
+            let asked = Arc::new([1, 2, 3, 9].map(ItemId).into());
+            versions.count(&Census { job: JobId(4), earlier: vec![JobId(1)], sinks, asked }, &mut counted);
             counted.absent.sort_by_key(|absent| absent.id.0);
             counted
         };
         versions.delisted(ItemId(4), SinkId(0));
         // The second was seen by another's job since.
         let absent = |id, sinks| Absent { id: ItemId(id), job: JobId(1), schema: 3, sinks };
-        let all = Counted { seen: 1, absent: vec![absent(1, 0b11), absent(4, 0b10)] };
+        let all = Counted { seen: 1, absent: vec![absent(1, 0b11), absent(4, 0b10)], found: vec![ItemId(3)] };
         assert_eq!(counted(&versions, 0b11), all);
         let mut bytes = Vec::new();
         versions.snapshot(&mut bytes);
@@ -307,5 +317,7 @@ mod tests {
         assert_eq!(counted(&restored, 0b11), all);
         versions.forget_sink(SinkId(0));
         assert_eq!(counted(&versions, 0b01).absent.len(), 2, "an emptied sink is asked again");
+        versions.forget(ItemId(1));
+        assert_eq!(counted(&versions, 0b01).absent, [absent(4, 0b01)], "another stage keeps it now");
     }
 }

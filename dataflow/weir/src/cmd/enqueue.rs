@@ -66,8 +66,11 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let mut given = args.settings.clone();
     given.extend(args.budget.iter().map(|dollars| format!("budget={dollars}")));
     let settings = cmd::settings(&args.spider, &spider, &given)?;
-    let travelling = travelling(&args.spider, &spider, &given)?;
+    let mut travelling = travelling(&args.spider, &spider, &given)?;
     let urls = args.urls.as_deref().map(read_urls).transpose()?;
+    if urls.is_some() {
+        judges_nothing(&mut travelling, &given);
+    }
     if urls.is_none() {
         require_agent(&settings, &spider)?;
     }
@@ -180,6 +183,13 @@ fn travelling(path: &Path, spider: &Spider, given: &[String]) -> anyhow::Result<
     Ok(travelling)
 }
 
+/// A list of URLs is seldom everything there is: what is not on it is gone only if that is said here.
+fn judges_nothing(travelling: &mut BTreeMap<String, String>, given: &[String]) {
+    if given.iter().all(|assignment| assignment.split_once('=').is_none_or(|(name, _)| name.trim() != "delist")) {
+        travelling.insert("delist".into(), "false".into());
+    }
+}
+
 fn flat(table: &toml::Table, prefix: &str) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for (key, value) in table {
@@ -259,6 +269,18 @@ mod tests {
         let error = read("http://a.example/1\nftp://b.example\n").expect_err("no http");
         assert!(error.contains("urls:2:") && error.contains("ftp://b.example"), "{error}");
         assert!(read("\n#\n").is_err_and(|error| error.contains("no URL in it")));
+    }
+
+    #[test]
+    fn a_list_of_urls_judges_nobody_to_be_gone_unless_it_is_said_to_be_all() {
+        let delist = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+            let mut travelling = BTreeMap::from([("delist".to_owned(), "true".to_owned())]);
+            judges_nothing(&mut travelling, &given);
+            travelling.remove("delist")
+        };
+        assert_eq!(delist(&["budget=5.00"]).as_deref(), Some("false"), "whatever weir.toml says");
+        assert_eq!(delist(&["delist = true"]).as_deref(), Some("true"));
     }
 
     #[test]

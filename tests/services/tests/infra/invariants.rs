@@ -188,8 +188,13 @@ fn buckets_are_private_encrypted_and_tidy_themselves() {
     assert_eq!(count, 2);
     let fleet = Template::load("fleet.yaml");
     let rules = fleet.resource("ArtifactBucket")["LifecycleConfiguration"]["Rules"].clone();
-    let tickets = each(&rules).into_iter().find(|rule| rule["Prefix"] == "tickets/").expect("tickets age");
-    assert!(number(&tickets["ExpirationInDays"]) > 14, "a ticket outlives its message");
+    for prefix in ["tickets/", "census/"] {
+        let objects = each(&rules).into_iter().find(|rule| rule["Prefix"] == prefix).expect("they age");
+        assert!(
+            number(&objects["ExpirationInDays"]) > 14,
+            "{prefix}: an object outlives the message that it belongs to"
+        );
+    }
 }
 
 #[test]

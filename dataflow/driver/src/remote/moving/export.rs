@@ -5,7 +5,7 @@ use super::import::waits_for;
 use super::{MoveOptions, open_engine, refuse, seat_of, stage_of, with_state};
 use crate::engine::Engine;
 use crate::error::CrawlError;
-use crate::state::{StageDocument, State};
+use crate::state::{JobEntry, StageDocument, State};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -158,11 +158,7 @@ fn head(engine: &Engine, state: &State, stage: &StageDocument, id: &str, to: Sea
         let counts = exchange.map(|exchange| &exchange.peers).into_iter().flatten();
         MovedJob {
             job: crate::state::StageJob { sinks: Vec::new(), ..entry.clone() },
-            listed: listed.map(|listed| crate::state::JobEntry {
-                sinks: Vec::new(),
-                best_effort: Vec::new(),
-                ..listed
-            }),
+            listed: listed.as_ref().map(without_sinks),
             stopping: run.and_then(|run| run.stopping).filter(|outcome| *outcome != weir_model::Outcome::Shutdown),
             shards: exchange.and_then(|exchange| exchange.shards).filter(|_| heir),
             taken: exchange
@@ -181,7 +177,13 @@ fn head(engine: &Engine, state: &State, stage: &StageDocument, id: &str, to: Sea
         sinks: state.document.sinks.clone(),
         jobs: jobs.collect(),
         ended: stage.jobs.iter().filter_map(|entry| Some((entry.id, entry.outcome?))).collect(),
+        forerunners: state.document.jobs.iter().filter(|entry| entry.outcome.is_some()).map(without_sinks).collect(),
     }
+}
+
+/// The numbers of sinks are another state's own.
+fn without_sinks(entry: &JobEntry) -> JobEntry {
+    JobEntry { sinks: Vec::new(), best_effort: Vec::new(), ..entry.clone() }
 }
 
 /// What is left of pieces when so many of their URLs were offered.

@@ -58,6 +58,9 @@ pub(super) struct Head {
     pub jobs: Vec<MovedJob>,
     /// Jobs that have ended: their late messages are known by this.
     pub ended: Vec<(JobId, Outcome)>,
+    /// Of those, what they were: whose listings they saw last is judged by it.
+    #[serde(default)]
+    pub forerunners: Vec<JobEntry>,
 }
 
 /// A running job.
@@ -295,7 +298,8 @@ mod tests {
     fn head() -> Head {
         let (from, to) = (Seat { index: 0, of: 1 }, Seat { index: 1, of: 2 });
         let (sinks, jobs, ended) = (Vec::new(), Vec::new(), vec![(JobId(3), Outcome::Finished)]);
-        Head { id: "7".into(), stack: "weir".into(), from, to, sinks, jobs, ended }
+        let forerunners = Vec::new();
+        Head { id: "7".into(), stack: "weir".into(), from, to, sinks, jobs, ended, forerunners }
     }
 
     fn written(folder: &Path) -> PathBuf {

@@ -85,6 +85,12 @@ fn import(
             });
         }
     }
+    for entry in &head.forerunners {
+        if state.document.job(entry.id).is_none() {
+            state.document.jobs.push(entry.clone());
+        }
+    }
+    state.document.jobs.sort_by_key(|entry| entry.id);
     state.document.stage = Some(stage.clone());
     state.save()?;
     let id = u128::from_str_radix(&head.id, 16).map_err(|error| refused(path, &format!("its number: {error}")))?;
