@@ -186,6 +186,14 @@ impl Geocoder {
         self.addresses.snapshot(write, ADDRESSES)
     }
 
+    /// What is known of addresses, as records for another stage, the oldest first.
+    ///
+    /// # Errors
+    /// Those of `visit`.
+    pub fn each_learned(&self, visit: &mut dyn FnMut(Record) -> io::Result<()>) -> io::Result<()> {
+        self.addresses.each_learned(visit)
+    }
+
     /// Puts back a part of a snapshot; what others own is left out.
     ///
     /// # Errors

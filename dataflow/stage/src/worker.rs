@@ -351,10 +351,11 @@ impl Shell {
         self.state.borrow().items.each_known(visit);
     }
 
-    /// Writes the frontier's state as records for other stages.
+    /// Writes the frontier's state, and what is known of addresses, as records for other stages.
     pub fn export(&self, load: LoadBodies<'_>, write: TakeRecord<'_>) -> std::io::Result<()> {
         let state = self.state.borrow();
-        (0..weir_frontier::SLOTS).try_for_each(|slot| state.frontier.export(slot, &mut *load, &mut *write))
+        (0..weir_frontier::SLOTS).try_for_each(|slot| state.frontier.export(slot, &mut *load, &mut *write))?;
+        state.geocode.export(write)
     }
 
     /// Items that wait for their sinks or for a location.

@@ -136,3 +136,36 @@ fn a_stage_starts_when_it_has_what_the_others_exported_and_not_before() {
     (0..3).for_each(|stage| stack.stop(stage));
     stack.assert_settled();
 }
+
+#[test]
+fn locations_that_one_stage_has_learned_are_asked_for_by_none_of_those_that_take_over() {
+    let mut stack = stack(1, HITS, WINDOW_MS);
+    stack.laws = Arc::new(weir_frontier::config::NoLaw);
+    stack.geocodes = true;
+    stack.start(0);
+    stack.start_function();
+    let opened = stack.enqueue(&stack.new_job(3));
+    assert_eq!(stack.wait(opened.job).outcome(), Some(Outcome::Finished));
+    let calls = stack.geocode_calls();
+    assert!(calls > 10, "{calls}");
+    stack.stop(0);
+    let files = export(&stack, 0, 3).expect("exported");
+    for (stage, file) in (1..).zip(&files) {
+        import(&stack, stage, 3, file).expect("imported");
+    }
+    stack.resize(3);
+    (0..3).for_each(|stage| stack.start(stage));
+    // Whichever of them owns the host now.
+    let opened = stack.enqueue(&stack.new_job(3));
+    let view = stack.wait(opened.job);
+    assert_eq!(view.stats()["geocode/found"], 90, "{:?}", view.stats());
+    assert_eq!(stack.geocode_calls(), calls);
+    let owners: Vec<u32> = view
+        .parts
+        .iter()
+        .filter(|part| part.stats.get("requests").is_some_and(|count| *count > 0))
+        .map(|part| part.stage)
+        .collect();
+    assert_eq!(owners.len(), 1);
+    (0..3).for_each(|stage| stack.stop(stage));
+}

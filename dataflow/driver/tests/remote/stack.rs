@@ -12,14 +12,16 @@ use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError,
 use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
 use weir_driver::remote::moving::MoveOptions;
 use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
-use weir_driver::{ComputeOptions, Output, Settings, SystemClock};
+use weir_driver::{ComputeOptions, GeocodeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
 use weir_frontier::config::NoLaw;
-use weir_frontier::{LawBook, Slice};
+use weir_frontier::{LawBook, Limits, Slice};
+use weir_geo::{Provider, ProviderConfig, ProviderKind};
 use weir_model::{Clock, Item, ItemId, JobId, Outcome, Value};
 use weir_queue::{ArtifactStore, BoxFuture, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
 use weir_site::{Site, SiteHandle, SiteOptions};
 use weir_spider::Spider;
+use weir_stage::Geocoding;
 
 type Rows = Arc<Mutex<BTreeMap<ItemId, (u64, Arc<Item>)>>>;
 type Gone = Arc<Mutex<BTreeSet<ItemId>>>;
@@ -44,6 +46,8 @@ pub struct Stack {
     /// Who may compute.
     pub compute: ComputeOptions,
     pub laws: Arc<dyn LawBook>,
+    /// Stages ask the site for locations.
+    pub geocodes: bool,
     spider: &'static Spider,
     text: &'static str,
 }
@@ -106,6 +110,7 @@ impl Stack {
             pace: Pace { timeout: Duration::from_secs(5), grace: Duration::from_secs(5), ..Pace::default() },
             compute: ComputeOptions::default(),
             laws: Arc::new(NoLaw),
+            geocodes: false,
             spider,
             text,
         }
@@ -175,12 +180,26 @@ impl Stack {
         run_stage(self.options(stage, Arc::default())()).expect_err("refused").to_string()
     }
 
+    fn geocoding(&self) -> Geocoding {
+        let url = Some(format!("http://localhost:{}/maps/api/geocode/json", self.site.port()));
+        let law = Some(Limits { hits: 10_000, window_us: 1_000_000, moderated: false });
+        let site = ProviderConfig { url, law, ..ProviderConfig::new("site", ProviderKind::Google) };
+        let providers = vec![Arc::new(Provider::new(site).expect("right"))];
+        Geocoding { config: Arc::default(), gazetteer: Arc::default(), providers }
+    }
+
+    /// Calls for locations that the site has answered.
+    pub fn geocode_calls(&self) -> usize {
+        self.site.log().iter().filter(|entry| entry.path.starts_with("/maps/api/geocode")).count()
+    }
+
     /// Makes a stage's options, on whichever thread it is to run.
     fn options(&self, stage: u32, flag: Arc<AtomicBool>) -> impl FnOnce() -> StageOptions + Send + use<> {
         let queues = self.queues_of(stage);
         let (rows, gone) = (Arc::clone(&self.rows), Arc::clone(&self.gone));
         let (pace, laws, compute) = (self.pace, Arc::clone(&self.laws), self.compute.clone());
         let (state, of) = (self.state(stage), self.stages);
+        let geocoding = self.geocodes.then(|| self.geocoding());
         move || StageOptions {
             stack: "memory".into(),
             tariff: weir_driver::remote::StageTariff {
@@ -195,7 +214,12 @@ impl Stack {
                 let sink = Box::new(Kept(Arc::clone(&rows), Arc::clone(&gone)));
                 Ok(vec![Output { sink, required: true }])
             }),
-            geocoding: None,
+            geocoding: geocoding.map(|geocoding| GeocodeOptions {
+                geocoding,
+                keys: BTreeMap::new(),
+                cache: None,
+                user_agent: "weir".into(),
+            }),
             compute,
             workers: 1,
             pace,

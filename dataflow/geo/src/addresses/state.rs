@@ -56,6 +56,16 @@ impl Addresses {
         if part.len() > 1 { write(&part) } else { Ok(()) }
     }
 
+    /// What is remembered, as records for another stage.
+    pub(crate) fn each_learned(&self, visit: &mut dyn FnMut(Record) -> io::Result<()>) -> io::Result<()> {
+        for (address, memo) in self.memory.oldest_first() {
+            if let Some(entry) = entry_of(memo) {
+                visit(Record::Learned { address: address.clone(), entry })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts back a part of what `snapshot` streamed, of the addresses that are owned here.
     pub(crate) fn restore(&mut self, reader: &mut Reader<'_>) -> Result<(), WireError> {
         while !reader.is_empty() {

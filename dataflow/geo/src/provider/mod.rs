@@ -248,6 +248,31 @@ impl Provider {
         })
     }
 
+    /// The provider as one of so many stages may ask it: they know nothing of each other's calls, so each has its part of the rate.
+    ///
+    /// # Errors
+    /// When there are fewer calls than stages, or whoever serves it wants one caller.
+    pub fn shared_by(&self, stages: u32) -> Result<Provider, ProviderError> {
+        let refused = |problem: String, expected| {
+            Err(ProviderError { provider: self.name.to_string(), setting: "rate", problem, expected })
+        };
+        if stages > 1 && Public::of(&self.url) == Some(Public::Nominatim) {
+            return refused(
+                format!("the public Nominatim wants to be asked by one caller, and there are {stages} stages"),
+                "one stage, a Nominatim of your own in `url`, or another provider",
+            );
+        }
+        let hits = self.law.hits / stages.max(1);
+        if hits == 0 {
+            return refused(
+                format!("{stages} stages share {} calls in {} ms", self.law.hits, self.law.window_us / 1_000),
+                "at least one call a stage, such as a longer window with more calls",
+            );
+        }
+        let parallel_max = (self.parallel_max / stages.max(1) as usize).max(1);
+        Ok(Provider { law: Limits { hits, ..self.law }, parallel_max, ..self.clone() })
+    }
+
     /// Its name: the source of its locations.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {

@@ -157,6 +157,34 @@ fn http_failures_and_garbage_have_a_class() {
     }
 }
 
+#[test]
+fn stages_share_a_rate_and_never_make_more_of_it() {
+    let rate = |hits| Some(Limits { hits, window_us: 60_000_000, moderated: false });
+    let own = |hits, parallel| {
+        let url = Some("http://localhost:1/geo".to_owned());
+        let config = ProviderConfig {
+            url,
+            law: rate(hits),
+            parallel_max: parallel,
+            ..ProviderConfig::new("own", ProviderKind::Nominatim)
+        };
+        Provider::new(config).expect("right")
+    };
+    for (hits, stages, each) in [(50, 1, 50), (50, 4, 12), (4, 4, 1)] {
+        let shared = own(hits, Some(6)).shared_by(stages).expect("enough for all");
+        assert_eq!(shared.law().hits, each);
+        assert!(shared.parallel_max() * stages as usize <= 6);
+    }
+    let said = own(3, None).shared_by(4).expect_err("too few").to_string();
+    assert!(said.contains("geocode.providers.own.rate: 4 stages share 3 calls in 60000 ms"), "{said}");
+    let agent = Some("bot (+mailto:me@example.com)".to_owned());
+    let public =
+        Provider::new(ProviderConfig { user_agent: agent, ..ProviderConfig::new("osm", ProviderKind::Nominatim) });
+    let public = public.expect("right");
+    assert!(public.shared_by(1).is_ok());
+    assert!(public.shared_by(2).expect_err("two callers").to_string().contains("asked by one caller"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_000) })]
 

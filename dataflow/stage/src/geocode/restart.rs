@@ -7,6 +7,7 @@ use super::{Geocode, Left, Waiting, slot_of};
 use crate::items::SLOTS;
 use crate::record;
 use std::collections::BTreeMap;
+use weir_frontier::TakeRecord;
 use weir_geo::Waiter;
 use weir_model::Tick;
 use weir_model::wire::{Reader, WireError, put_bytes};
@@ -75,6 +76,18 @@ impl Geocode {
             framed.clear();
             put_bytes(&mut framed, part);
             write(&framed)
+        })
+    }
+
+    /// Writes what the geocoder knows of addresses as records for every other stage: an address belongs to none of them.
+    pub fn export(&self, write: TakeRecord<'_>) -> std::io::Result<()> {
+        let Some(geocoder) = &self.geocoder else { return Ok(()) };
+        let mut body = Vec::new();
+        geocoder.each_learned(&mut |known| {
+            body.clear();
+            body.extend_from_slice(&[record::GEO, 0]);
+            known.encode(&mut body);
+            write(None, &body)
         })
     }
 

@@ -96,7 +96,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
     let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
-    let geocoding = crate::cmd::geocode::for_stage(&settings)?;
+    let geocoding = crate::cmd::geocode::for_stage(&settings, place.slice.of)?;
     let runtime = runtime()?;
     let visibility = Duration::from_secs(args.visibility);
     let queues = runtime.block_on(place.queues(visibility))?;

@@ -29,9 +29,10 @@ use crate::state::{StageDocument, State};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_frontier::{LawBook, Slice};
+use weir_geo::GeoConfig;
 use weir_model::{Clock, Tick};
 use weir_spider::Spider;
-use weir_stage::{Stage, StageConfig};
+use weir_stage::{Geocoding, Stage, StageConfig};
 use weir_store::StoreError;
 use weir_store::lease::Lease;
 
@@ -81,7 +82,7 @@ fn open_engine(
     let boot = state.document.boot;
     let slice = Slice { index: seat.index, of: seat.of };
     let frontier = Arc::new(frontier_config(&options.pace, &options.laws, slice, false));
-    let stage = Stage::new(&StageConfig { frontier, boot, lanes: vec![lanes[0]], geocoding: None });
+    let stage = Stage::new(&StageConfig { frontier, boot, lanes: vec![lanes[0]], geocoding: Some(rememberer()) });
     let mut config = EngineConfig::new(lanes[1], boot);
     config.stage = seat.index;
     let mut engine = Engine::new(stage, config);
@@ -100,6 +101,12 @@ fn open_engine(
     engine.finish_replay(now);
     state.letters.append(&engine.take_letters(), &state.document)?;
     Ok((engine, lanes))
+}
+
+/// A geocoder that asks nobody: what was learned moves, too, as much as a stage remembers.
+fn rememberer() -> Arc<Geocoding> {
+    let config = GeoConfig { memory_bytes_max: usize::MAX, ..GeoConfig::default() };
+    Arc::new(Geocoding { config: Arc::new(config), gazetteer: Arc::default(), providers: Vec::new() })
 }
 
 /// Keeps the right to write while much is read or written.
