@@ -81,9 +81,7 @@ def crawl(weir, options, site, folder):
     spider = folder / "homes.toml"
     spider.write_text(SPIDER % {"base": site.origin, "last": options.pages - 1})
     provider = "geocode.providers.site"
-    settings = [f"{provider}.kind=google", f"{provider}.url={site.origin}/maps/api/geocode/json", f"{provider}.rate={options.rate}", f"{provider}.parallel=50",
-                # Items come faster than addresses are answered; with this the crawl waits for them (`outbox_bytes_max`), none goes on without.
-                "geocode.waiters_max=1000000"]
+    settings = [f"{provider}.kind=google", f"{provider}.url={site.origin}/maps/api/geocode/json", f"{provider}.rate={options.rate}", f"{provider}.parallel=50"]
     command = [str(weir), "crawl", str(spider), "--quiet", "--json", "--state", "state", "-o", "items.jsonl"]
     command += [part for setting in settings for part in ("-s", setting)]
     with open(folder / "stats", "w") as stats, open(folder / "said", "w") as said:

@@ -9,7 +9,8 @@ pub struct GeoConfig {
     pub cache_timeout_us: u64,
     /// Bytes of remembered addresses. 64 MiB hold about 200,000.
     pub memory_bytes_max: usize,
-    /// Items that wait for a location at once; beyond, items are delivered without. Bounds memory when providers are slow.
+    /// Items that wait for a location at once; beyond, items are delivered without. Before that, who counts the bytes of waiting items
+    /// slows down what brings them.
     pub waiters_max: usize,
     /// How long an item waits; then it is delivered without a location, and that is counted.
     pub give_up_us: u64,
@@ -46,7 +47,7 @@ impl Default for GeoConfig {
             outer_cache: false,
             cache_timeout_us: 2 * SECOND,
             memory_bytes_max: 64 << 20,
-            waiters_max: 100_000,
+            waiters_max: 1_000_000,
             give_up_us: 3_600 * SECOND,
             address_bytes_max: 1_024,
             negative_keep_us: 86_400 * SECOND,

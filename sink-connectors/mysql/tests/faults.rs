@@ -183,3 +183,30 @@ fn two_writers_of_one_table_end_with_the_newest_version_of_each_key() {
         assert_eq!(database.query("SELECT COUNT(*), MIN(_version), MIN(price) FROM listing"), ["60|20|20"]);
     }
 }
+
+#[test]
+fn a_disk_that_is_full_is_told_and_waited_for_and_with_room_every_item_is_there() {
+    // A tablespace of fixed size, beside the 12 MB that every server is made with.
+    let options = |files| ["--innodb-file-per-table=0".to_owned(), format!("--innodb-data-file-path={files}")];
+    let [one, two] = options("ibdata1:12M;ibdata2:16M");
+    let mut server = Service::builder(Kind::MariaDb).option(one).option(two).start().unwrap();
+    let database = Database::on(server.url(), "");
+    let mut sink = database.open();
+    write(&mut sink, &batch(0..10));
+    database.execute("CREATE TABLE filler (a LONGBLOB) ENGINE=InnoDB");
+    let fills = |bytes: u32| database.try_execute(&format!("INSERT INTO filler VALUES (REPEAT('x', {bytes}))"));
+    for bytes in [1 << 20, 100_000, 10_000] {
+        while fills(bytes) {}
+    }
+    let many = batch(10..1_000);
+    let error = try_write(&mut sink, &many).unwrap_err();
+    assert_eq!(error.class, ErrorClass::Transient, "{error}");
+    assert!(error.what.contains("1114") && error.todo.contains("Make room on the server's disk"), "{error}");
+    assert_eq!(database.query("SELECT COUNT(*) FROM listing"), ["10"], "a batch is there whole, or not at all");
+    let [one, two] = options("ibdata1:12M;ibdata2:16M;ibdata3:16M");
+    server.set_options(&[&one, &two]);
+    server.restart().unwrap();
+    let outcomes = within(PATIENCE, || try_write(&mut sink, &many).ok()).unwrap();
+    assert!(outcomes.iter().all(|outcome| *outcome == ItemOutcome::Stored));
+    assert_eq!(database.query("SELECT COUNT(*) FROM listing"), ["1000"]);
+}

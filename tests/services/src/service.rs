@@ -250,6 +250,13 @@ impl Service {
         self.script("stop").map(drop)
     }
 
+    /// Other options, from the next [`Service::restart`] on. A given server has none.
+    pub fn set_options(&mut self, options: &[&str]) {
+        if let Some(own) = &mut self.own {
+            own.options = options.iter().map(|option| (*option).to_owned()).collect();
+        }
+    }
+
     /// Starts the server again on the same port and data, after [`Service::kill9`] or [`Service::stop`]; a running one
     /// is stopped first.
     ///

@@ -87,6 +87,11 @@ impl Database {
     pub fn execute(&self, sql: &str) {
         self.query(sql);
     }
+
+    /// Whether the server does it.
+    pub fn try_execute(&self, sql: &str) -> bool {
+        try_query(&format!("{}/{}", self.server, self.name), sql).is_ok()
+    }
 }
 
 impl Drop for Database {
