@@ -17,6 +17,7 @@ pub mod read;
 mod required;
 mod sink;
 pub mod text;
+mod tls;
 mod url;
 mod words;
 
@@ -29,4 +30,5 @@ pub use near::{Found, LIMIT_MAX, Near, Reader, Search};
 pub use read::{Read, StoredItem};
 pub use required::split_required;
 pub use sink::{ItemOutcome, JobInfo, Opened, Sink, SinkInfo, SinkKind, SinkMark};
+pub use tls::is_of_tls;
 pub use url::{Compression, FeedFormat, FeedPlace, FeedUrl, ServerKind, SinkUrl, redact};

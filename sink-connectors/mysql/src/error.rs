@@ -16,6 +16,8 @@ pub(crate) enum Meaning {
     Busy,
     /// Account, database, table or server settings are wrong.
     Setting,
+    /// Certificate, name or protocol.
+    Tls,
     /// A value does not fit, or a rule of the table refuses it.
     Row,
     /// Anything else.
@@ -26,14 +28,16 @@ pub(crate) enum Meaning {
 pub(crate) fn meaning(error: &Error) -> Meaning {
     match error {
         Error::Server(error) => code_meaning(error.code, &error.state),
+        Error::Io(mysql_async::IoError::Tls(_)) => Meaning::Tls,
+        Error::Io(_) if weir_connector::is_of_tls(error) => Meaning::Tls,
         Error::Io(_) => Meaning::Lost,
         Error::Driver(DriverError::PacketTooLarge) => Meaning::Row,
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => Meaning::Tls,
         Error::Driver(
             DriverError::ConnectionClosed | DriverError::PacketOutOfOrder | DriverError::UnexpectedPacket { .. },
         ) => Meaning::Lost,
         Error::Driver(
             DriverError::UnknownAuthPlugin { .. }
-            | DriverError::NoClientSslFlagFromServer
             | DriverError::CleartextPluginDisabled
             | DriverError::MysqlOldPasswordDisabled,
         ) => Meaning::Setting,
@@ -121,6 +125,11 @@ pub(crate) fn sink_error(action: &str, place: &str, error: &Error) -> SinkError 
             Transient,
             "a server that answers",
             "Check host and port in -o mysql://HOST:PORT/..., and that the server runs; it is tried again",
+        ),
+        (_, Meaning::Tls) => (
+            Configuration,
+            "a server with TLS and a certificate that is trusted here",
+            "Name its authority by tls_ca=PATH, correct the host's name, or leave out tls= for a server without TLS",
         ),
         (_, Meaning::Setting) => {
             (Configuration, "a server set up for this", "Correct the server's settings or the URL")

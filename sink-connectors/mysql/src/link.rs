@@ -7,7 +7,7 @@ use crate::error;
 use crate::place::{MysqlPlace, Secret, Tls};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
-use weir_connector::SinkError;
+use weir_connector::{ErrorClass, SinkError};
 
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -52,6 +52,18 @@ impl Link {
     pub async fn conn(&mut self) -> Result<&mut Conn, SinkError> {
         if self.conn.is_none() {
             let shown = &self.place.shown;
+            if let Tls::On { roots: Some(path) } = &self.place.tls
+                && let Err(error) = std::fs::File::open(path)
+            {
+                // The client would say it as if the network had failed.
+                return Err(SinkError::new(
+                    ErrorClass::Configuration,
+                    format!("cannot connect: {}: {error}", path.display()),
+                    shown.clone(),
+                    "a readable PEM file of roots",
+                    "Correct tls_ca= in -o mysql://...",
+                ));
+            }
             let made = tokio::time::timeout(self.place.connect_timeout, Conn::new(self.opts.clone())).await;
             let mut conn = made
                 .map_err(|_| error::timed_out("connect", shown, "connect_timeout"))?

@@ -210,3 +210,29 @@ fn a_disk_that_is_full_is_told_and_waited_for_and_with_room_every_item_is_there(
     assert!(outcomes.iter().all(|outcome| *outcome == ItemOutcome::Stored));
     assert_eq!(database.query("SELECT COUNT(*) FROM listing"), ["1000"]);
 }
+
+#[test]
+fn a_certificate_is_checked_and_its_authority_can_be_named() {
+    let certificate = weir_services::Certificate::new().unwrap();
+    let file = certificate.file().display().to_string();
+    let builder = Service::builder(Kind::MariaDb).option(format!("--ssl-cert={file}"));
+    let server = builder.option(format!("--ssl-key={}", certificate.key().display())).start().unwrap();
+    let database = Database::on(server.url(), "");
+    database.execute("ALTER USER weir@'%' REQUIRE SSL");
+    let open = |options: &str| {
+        let mut sink = MysqlSink::from_url(&database.url(options)).unwrap();
+        sink.open(&job(None)).map(|_| sink)
+    };
+    let error = open("").unwrap_err();
+    assert_eq!(error.class, ErrorClass::Configuration, "the account asks for TLS: {error}");
+    let error = open("?tls=on").unwrap_err();
+    assert!(error.class == ErrorClass::Configuration && error.todo.contains("tls_ca="), "{error}");
+    let mut sink = open(&format!("?tls_ca={file}")).unwrap();
+    assert_eq!(write(&mut sink, &batch(0..3)).0, [ItemOutcome::Stored, ItemOutcome::Stored, ItemOutcome::Stored]);
+    let error = open("?tls_ca=/nowhere.pem").unwrap_err();
+    assert!(error.class == ErrorClass::Configuration && error.to_string().contains("/nowhere.pem"), "{error}");
+    // A server that has no certificate at all.
+    let plain = Database::fresh("");
+    let error = MysqlSink::from_url(&plain.url("?tls=on")).unwrap().open(&job(None)).unwrap_err();
+    assert!(error.class == ErrorClass::Configuration, "{error}");
+}

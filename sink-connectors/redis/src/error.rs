@@ -19,6 +19,8 @@ pub(crate) enum Meaning {
     Full,
     /// Account or kind of server are wrong.
     Setting,
+    /// Certificate, name or protocol.
+    Tls,
     /// This key or value.
     Row,
     /// The client's own.
@@ -40,6 +42,7 @@ pub(crate) fn code_meaning(code: &str) -> Meaning {
 
 pub(crate) fn meaning(error: &RedisError) -> Meaning {
     match error.kind() {
+        ErrorKind::Io if weir_connector::is_of_tls(error) => Meaning::Tls,
         ErrorKind::Io | ErrorKind::Parse => Meaning::Lost,
         ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => Meaning::Setting,
         ErrorKind::Server(_) | ErrorKind::Extension => error.code().map_or(Meaning::Broken, code_meaning),
@@ -60,6 +63,11 @@ pub(crate) fn by_meaning(action: &str, place: &str, meaning: Meaning, code: &str
             Transient,
             "a server that answers",
             "Check host and port in -o redis://HOST:PORT/..., and that the server runs; it is tried again",
+        ),
+        (Meaning::Tls, _) => (
+            Configuration,
+            "a server with TLS and a certificate that is trusted here",
+            "Name its authority by tls_ca=PATH, correct the host's name, or begin with redis:// for a server without TLS",
         ),
         (Meaning::Full, _) => (
             Transient,

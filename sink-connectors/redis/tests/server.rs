@@ -347,3 +347,34 @@ fn an_item_of_20_mb_is_stored_beside_the_others() {
     assert_eq!(write(&mut sink, &[large, item(3, 1, 3.0)]).0, [ItemOutcome::Stored, ItemOutcome::Stored]);
     assert_eq!(keys.ask::<i64>(&format!("HSTRLEN {SECOND} url")), 20 << 20);
 }
+
+#[test]
+fn a_certificate_is_checked_and_its_authority_can_be_named() {
+    let certificate = weir_services::Certificate::new().unwrap();
+    let file = certificate.file().display().to_string();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = [
+        "--tls-port".to_owned(),
+        port.to_string(),
+        "--tls-cert-file".to_owned(),
+        file.clone(),
+        "--tls-key-file".to_owned(),
+        certificate.key().display().to_string(),
+        "--tls-auth-clients".to_owned(),
+        "no".to_owned(),
+    ];
+    let server = options.into_iter().fold(Service::builder(Kind::Redis), weir_services::Builder::option);
+    let server = server.start().unwrap();
+    let open = |at: u16, options: &str| {
+        let mut sink = RedisSink::from_url(&format!("rediss://127.0.0.1:{at}/0{options}")).unwrap();
+        sink.open(&job(None)).map(|_| sink)
+    };
+    let error = open(port, "").unwrap_err();
+    assert!(error.class == ErrorClass::Configuration && error.todo.contains("tls_ca="), "{error}");
+    let mut sink = open(port, &format!("?tls_ca={file}")).unwrap();
+    assert_eq!(write(&mut sink, &batch(0..2)).0, [ItemOutcome::Stored, ItemOutcome::Stored]);
+    let error = open(port, "?tls_ca=/nowhere.pem").unwrap_err();
+    assert!(error.class == ErrorClass::Configuration && error.to_string().contains("/nowhere.pem"), "{error}");
+    let error = open(server.port(), &format!("?tls_ca={file}&timeout=2s&connect_timeout=2s")).unwrap_err();
+    assert!(!error.to_string().is_empty(), "the port without TLS: {error}");
+}

@@ -4,12 +4,14 @@
 //! however the process ends. Must not know what the tests do with a server. The servers themselves are the scripts of
 //! `infra/services`; docs/services.md tells a person the same.
 
+mod certificate;
 mod kind;
 mod proxy;
 mod service;
 mod shared;
 mod wait;
 
+pub use certificate::Certificate;
 pub use kind::Kind;
 pub use proxy::{Fault, FaultProxy, Seen};
 pub use service::{Builder, Service};
