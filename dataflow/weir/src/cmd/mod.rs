@@ -5,6 +5,7 @@ pub mod check;
 pub mod crawl;
 pub mod dead_letters;
 pub mod demo;
+pub mod deployed_letters;
 pub mod deployment;
 pub mod enqueue;
 pub mod events;

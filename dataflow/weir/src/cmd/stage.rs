@@ -64,6 +64,13 @@ pub struct Args {
     /// How long a received message is hidden from the next process, in seconds; extended while this one works on it
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=43_200))]
     visibility: u64,
+    /// How long a function may take up a request after its time has come, in seconds: for the queue and a function's start. A function
+    /// that dies is noticed so much sooner when it is less; with too few functions, requests come back unsent
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10))]
+    slot: u64,
+    /// Begin with an empty state although the deployment had another number of stages, and import nothing
+    #[arg(long)]
+    begin_anew: bool,
     /// Port of loopback for /healthz and /metrics
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
@@ -106,13 +113,20 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         stack: place.stack,
         slice: place.slice,
         state: place.state,
+        begins_anew: args.begin_anew,
         settings,
         laws,
         sinks,
         geocoding,
         compute: ComputeOptions { allow_commands: args.allow_commands, ..ComputeOptions::default() },
         workers: args.workers,
-        pace: Pace { timeout, visibility, grace: Duration::from_secs(args.grace), ..Pace::default() },
+        pace: Pace {
+            timeout,
+            visibility,
+            slot: Duration::from_secs(args.slot),
+            grace: Duration::from_secs(args.grace),
+            ..Pace::default()
+        },
         queues,
         runtime,
         health_port,
