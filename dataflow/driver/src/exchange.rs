@@ -5,7 +5,7 @@
 //! and keeps its number for ever, so that sending it again changes nothing.
 
 use crate::engine::Engine;
-use crate::letters::Letter;
+use crate::letters::{GONE, Letter};
 use crate::record::Record;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_frontier::{Elsewhere, Offer, OfferSource};
@@ -134,9 +134,16 @@ impl Engine {
                 }
                 exchange.shards = Some(shards);
                 self.write_own(now, &Record::ShardTaken { job, shard, shards, range: 0..0 });
-                let notes: Vec<_> = notes.into_iter().map(|note| (job, note)).collect();
+                let wanted = letters.len();
+                let again = self.letters_again(now, job, letters);
+                let mut notes: Vec<_> = notes.into_iter().map(|note| (job, note)).collect();
+                if again.len() < wanted {
+                    // Another job was faster: their end is in a group that is not durable yet.
+                    let count = u32::try_from(wanted - again.len()).unwrap_or(u32::MAX);
+                    notes.push((job, ExtractionNote { counter: GONE.into(), count, example: "just now".into() }));
+                }
                 self.keep_notes(now, &notes);
-                events.extend(self.letters_again(now, job, letters));
+                events.extend(again);
             }
             Inward::Parcel { from, id, offers } => {
                 let urls = offers.iter().map(|offer| offer.links.len() as u64).sum();

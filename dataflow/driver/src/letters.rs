@@ -15,6 +15,8 @@ use weir_stage::{Again, Event, Poison};
 
 /// Counter of the letters that found no room.
 pub(crate) const BEYOND: &str = "dead_letters/beyond";
+/// Counter of the letters that were to enter again and are not there any more.
+pub(crate) const GONE: &str = "dead_letters/gone";
 
 /// An item or request that went wrong for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

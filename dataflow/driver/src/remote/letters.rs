@@ -7,6 +7,7 @@ use super::stage::StageDriver;
 use crate::exchange::Inward;
 use crate::io::Input;
 use crate::letter_pages::{page_key, pages_of};
+use crate::letters::GONE;
 use crate::replay::fit;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,8 +16,7 @@ use weir_model::{ExtractionNote, JobId, ReceiptId, Tick};
 
 /// Pages are written at most so often: a write costs, and people look.
 const SHOW_EVERY: Duration = Duration::from_secs(2);
-/// Counters of letters that did not enter.
-const GONE: &str = "dead_letters/gone";
+/// Counter of letters that cannot enter.
 const LEFT: &str = "dead_letters/left";
 
 /// What is to be shown.

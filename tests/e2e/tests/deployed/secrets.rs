@@ -27,20 +27,14 @@ fn listings_arrive_located_in_a_server_whose_password_only_the_environment_knows
     let mut scene = Scene::new(&cloud, 1, PAGES);
     std::fs::copy(example("properties-next.toml"), scene.path("properties.toml"))?;
     scene.write("law.toml", "");
-    scene.set("WEIR_SINK_SECRETS", &serde_json::json!({ "redis": PASSWORD, "mysql": "unused" }).to_string());
-    scene.set("GEO_KEY", "geheim-geo");
+    scene.set("WEIR_SINK_SECRETS", &serde_json::json!({ "redis": PASSWORD, "GEO_KEY": "geheim-geo" }).to_string());
     let base = format!("http://localhost:{}", scene.site.port());
     let sink = format!("redis://127.0.0.1:{port}/0");
-    let settings = [
-        "kind=google".to_owned(),
-        format!("url={base}/maps/api/geocode/json"),
-        "rate=500".into(),
-        "key=GEO_KEY".into(),
-    ];
+    let settings = ["kind=google", &format!("url={base}/maps/api/geocode/json"), "rate=500", "key=GEO_KEY"];
     let settings = settings.map(|setting| format!("geocode.providers.site.{setting}"));
-    let mut more = vec!["-o", &sink];
-    settings.iter().for_each(|setting| more.extend(["-s", setting]));
-    let stage = scene.start(0, &more);
+    let cache = format!("geocode.cache=redis://127.0.0.1:{port}/1");
+    scene.set("WEIR_SETTINGS", &format!("{} {cache}", settings.join(" ")));
+    let stage = scene.start(0, &["-o", &sink]);
     let argument = format!("base={base}");
     let output = run(&mut scene.weir(&["enqueue", "properties.toml", "-a", &argument, "--wait", "--json"]), 0)?;
     let job = printed(&output).0;
@@ -63,6 +57,9 @@ fn listings_arrive_located_in_a_server_whose_password_only_the_environment_knows
             }
         }
     }
+    let calls = || scene.site.log().into_iter().filter(|access| access.path.starts_with("/maps/"));
+    assert!(calls().count() > 0 && calls().all(|call| call.path.contains("key=geheim-geo")), "{told}");
+    assert!(!redis(&port, &["-n", "1", "--scan"]).is_empty(), "the cache has the same password");
     stop(stage);
     let mut written = vec![told];
     for prefix in ["jobs/", "progress/", "status/", "dead-letters/"] {
