@@ -106,6 +106,16 @@ impl Cloud {
         })
     }
 
+    /// Removes the bucket's objects below a prefix.
+    pub fn forget(&self, prefix: &str) {
+        let store = self.aws().bucket(&self.bucket());
+        wait(async {
+            for key in store.list(prefix, 10_000).await.expect("listed") {
+                store.remove(&key).await.expect("removed");
+            }
+        });
+    }
+
     /// Puts a message on a queue.
     pub fn send(&self, queue: &str, body: &str) {
         let queue: SqsQueue = self.aws().queue(&self.queue(queue));
