@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod crawl;
 pub mod dead_letters;
+mod dead_queues;
 pub mod demo;
 pub mod deployed_letters;
 pub mod deployment;
