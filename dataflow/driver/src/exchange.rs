@@ -5,11 +5,12 @@
 //! and keeps its number for ever, so that sending it again changes nothing.
 
 use crate::engine::Engine;
+use crate::letters::{GONE, Letter};
 use crate::record::Record;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_frontier::{Elsewhere, Offer, OfferSource};
 use weir_model::json::{ForwardMessage, ForwardOffer, ForwardSource, QueueMessage, ShardStart, TallyMessage};
-use weir_model::{JobId, ReceiptId, Tick};
+use weir_model::{ExtractionNote, JobId, ReceiptId, Tick};
 use weir_stage::Event;
 
 /// URLs in one parcel: some 100 kB of JSON.
@@ -72,6 +73,17 @@ pub enum Inward {
         /// Where its URLs are.
         start: ShardStart,
     },
+    /// Dead letters that enter again: a shard of [`ShardStart::Letters`], with what they say.
+    Letters {
+        /// Its number.
+        shard: u32,
+        /// How many there are.
+        shards: u32,
+        /// The letters, as the job's spider means them.
+        letters: Vec<Letter>,
+        /// Why others of them stay where they are.
+        notes: Vec<ExtractionNote>,
+    },
     /// What another stage found and this one owns.
     Parcel {
         /// Who found them.
@@ -108,13 +120,30 @@ impl Engine {
                 exchange.shards = Some(shards);
                 let range = match &start {
                     ShardStart::Range(range) => range.clone(),
-                    ShardStart::Urls(_) => 0..0,
+                    ShardStart::Urls(_) | ShardStart::Letters(_) => 0..0,
                 };
                 run.add_piece(range.clone());
                 self.write_own(now, &Record::ShardTaken { job, shard, shards, range });
                 if let ShardStart::Urls(links) = start {
                     events.push(Event::Offer(Offer { job, source: OfferSource::Start, links, ..Offer::default() }));
                 }
+            }
+            Inward::Letters { shard, shards, letters, notes } => {
+                if !exchange.taken.insert(shard) {
+                    return;
+                }
+                exchange.shards = Some(shards);
+                self.write_own(now, &Record::ShardTaken { job, shard, shards, range: 0..0 });
+                let wanted = letters.len();
+                let again = self.letters_again(now, job, letters);
+                let mut notes: Vec<_> = notes.into_iter().map(|note| (job, note)).collect();
+                if again.len() < wanted {
+                    // Another job was faster: their end is in a group that is not durable yet.
+                    let count = u32::try_from(wanted - again.len()).unwrap_or(u32::MAX);
+                    notes.push((job, ExtractionNote { counter: GONE.into(), count, example: "just now".into() }));
+                }
+                self.keep_notes(now, &notes);
+                events.extend(again);
             }
             Inward::Parcel { from, id, offers } => {
                 let urls = offers.iter().map(|offer| offer.links.len() as u64).sum();

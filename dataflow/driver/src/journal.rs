@@ -5,7 +5,8 @@
 use crate::crawl::ToDriver;
 use crate::engine::Engine;
 use crate::error::CrawlError;
-use crate::letter_file::LetterFile;
+use crate::letter_file::{KeptLetter, LetterFile};
+use crate::letter_pages::Page;
 use crate::letters::LetterOp;
 use crate::state::{self, Document};
 use std::sync::Arc;
@@ -19,11 +20,21 @@ use weir_store::lease::Lease;
 use weir_store::{LanePart, Store, StoreError};
 
 enum Order {
-    Append { group: u64, parts: Vec<LaneBytes> },
+    Append {
+        group: u64,
+        parts: Vec<LaneBytes>,
+    },
     Load(Vec<(usize, Addr)>),
-    Snapshot { parts: Receiver<Part>, live: Vec<(u16, std::ops::Range<u64>)> },
+    Snapshot {
+        parts: Receiver<Part>,
+        live: Vec<(u16, std::ops::Range<u64>)>,
+    },
     Save(Box<Document>, Sender<Result<(), CrawlError>>),
     Letters(Vec<LetterOp>),
+    /// The pages of letters that changed.
+    Pages(Sender<Vec<Page>>),
+    /// Letters with these numbers, as far as they are there.
+    Find(Vec<u64>, Sender<Vec<KeptLetter>>),
 }
 
 /// A piece of a snapshot: a section's name and bytes.
@@ -72,6 +83,21 @@ impl JournalThread {
 
     pub fn letters(&self, letters: Vec<LetterOp>) {
         self.order(Order::Letters(letters));
+    }
+
+    /// Pages of letters that changed since the last call.
+    pub fn letter_pages(&self) -> Vec<Page> {
+        let (answer, answered) = channel();
+        self.order(Order::Pages(answer));
+        // A journal that has failed says so by itself.
+        answered.recv().unwrap_or_default()
+    }
+
+    /// Those of these letters that are there.
+    pub fn find_letters(&self, ids: Vec<u64>) -> Result<Vec<KeptLetter>, CrawlError> {
+        let (answer, answered) = channel();
+        self.order(Order::Find(ids, answer));
+        answered.recv().map_err(|_| CrawlError::State("the journal has failed before".into()))
     }
 
     pub fn load(&self, wanted: Vec<(usize, Addr)>) {
@@ -184,6 +210,14 @@ impl Keeper {
                 self.snapshot(&parts, &live)?;
             }
             Order::Letters(ops) => self.letters.append(&ops, &self.document)?,
+            Order::Pages(answer) => {
+                // Whoever asked waits for the answer, unless the stage has ended.
+                let _ = answer.send(self.letters.take_pages());
+            }
+            Order::Find(ids, answer) => {
+                let known = &self.letters.known().letters;
+                let _ = answer.send(ids.iter().filter_map(|id| known.get(id).cloned()).collect());
+            }
             Order::Save(document, answer) => {
                 self.document.clone_from(&document);
                 // Whoever asked waits for the answer, unless the crawl has ended.

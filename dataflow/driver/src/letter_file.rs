@@ -9,6 +9,7 @@
 //! damaged is left out and said.
 
 use crate::error::CrawlError;
+use crate::letter_pages::PAGE_LETTERS;
 use crate::letters::{Content, Letter, LetterOp};
 use crate::state::Document;
 use serde::{Deserialize, Serialize};
@@ -69,26 +70,39 @@ impl DeadLetters {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
             Err(error) => return Err(told(&path, "open", &error)),
         };
-        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let reader = BufReader::with_capacity(1 << 16, file);
+        found.fill(&path.display().to_string(), reader).map_err(|error| told(&path, "read", &error))?;
+        Ok(found)
+    }
+
+    /// Reads a page of a stage's letters; `name` is for people.
+    #[must_use]
+    pub fn of_page(name: &str, bytes: &[u8]) -> DeadLetters {
+        let mut found = DeadLetters::default();
+        found.fill(name, bytes).expect("bytes in memory can be read");
+        found
+    }
+
+    fn fill(&mut self, name: &str, mut reader: impl BufRead) -> io::Result<()> {
         let mut line = Vec::new();
         for number in 1u64.. {
             line.clear();
-            let length = reader.read_until(b'\n', &mut line).map_err(|error| told(&path, "read", &error))?;
+            let length = reader.read_until(b'\n', &mut line)?;
             if length == 0 || line.last() != Some(&b'\n') {
                 // Torn while it was written: the journal tells it again.
                 break;
             }
             let text = String::from_utf8_lossy(&line[..length - 1]);
             match read_line(&text) {
-                Ok(said) => found.apply(said, length as u64),
+                Ok(said) => self.apply(said, length as u64),
                 Err(what) => {
-                    found.damaged.push(format!("{}:{number}: {what}", path.display()));
-                    found.idle_bytes += length as u64;
+                    self.damaged.push(format!("{name}:{number}: {what}"));
+                    self.idle_bytes += length as u64;
                 }
             }
-            found.whole_bytes += length as u64;
+            self.whole_bytes += length as u64;
         }
-        Ok(found)
+        Ok(())
     }
 
     fn apply(&mut self, said: Line, bytes: u64) {
@@ -126,7 +140,7 @@ impl DeadLetters {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+pub(crate) enum Line {
     Kept(Box<KeptLetter>),
     Gone(u64),
     Beyond(u64),
@@ -134,7 +148,7 @@ enum Line {
 
 const SUM: &str = ",\"sum\":\"";
 
-fn put_line(out: &mut Vec<u8>, line: &Line) {
+pub(crate) fn put_line(out: &mut Vec<u8>, line: &Line) {
     // `{"kept":{...}}`: the sum goes before the last brace.
     let text = serde_json::to_string(line).expect("a letter is plain data with text keys");
     let body = &text[..text.len() - 1];
@@ -166,6 +180,8 @@ pub(crate) struct LetterFile {
     known: DeadLetters,
     file: Option<File>,
     is_dirty: bool,
+    /// Numbers of pages that nobody has asked for since they changed.
+    pub(crate) changed_pages: BTreeSet<u64>,
 }
 
 impl LetterFile {
@@ -173,7 +189,8 @@ impl LetterFile {
     pub fn open(state: &Path) -> Result<LetterFile, CrawlError> {
         let path = state.join(LETTERS_FILE);
         let known = DeadLetters::read(state)?;
-        let mut letters = LetterFile { path, known, file: None, is_dirty: false };
+        let changed_pages = known.letters.keys().map(|id| id / PAGE_LETTERS).collect();
+        let mut letters = LetterFile { path, known, file: None, is_dirty: false, changed_pages };
         if letters.path.exists() {
             letters.tidy()?;
         }
@@ -228,8 +245,14 @@ impl LetterFile {
                 continue;
             }
             let line = match op {
-                LetterOp::Kept(letter) => Line::Kept(Box::new(named(letter, document))),
-                LetterOp::Gone(id) => Line::Gone(*id),
+                LetterOp::Kept(letter) => {
+                    self.changed_pages.insert(letter.id / PAGE_LETTERS);
+                    Line::Kept(Box::new(named(letter, document)))
+                }
+                LetterOp::Gone(id) => {
+                    self.changed_pages.insert(id / PAGE_LETTERS);
+                    Line::Gone(*id)
+                }
                 LetterOp::Beyond(count) => Line::Beyond(*count),
             };
             let before = bytes.len();

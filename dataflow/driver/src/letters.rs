@@ -15,6 +15,8 @@ use weir_stage::{Again, Event, Poison};
 
 /// Counter of the letters that found no room.
 pub(crate) const BEYOND: &str = "dead_letters/beyond";
+/// Counter of the letters that were to enter again and are not there any more.
+pub(crate) const GONE: &str = "dead_letters/gone";
 
 /// An item or request that went wrong for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -155,8 +157,19 @@ impl Engine {
     /// Lets letters enter `job` again, which is open: their items with a new way to the sinks that refused them, their requests by
     /// the door of every URL, with a fresh budget of attempts. The letters are gone in the same group.
     pub fn replay_letters(&mut self, now: Tick, job: JobId, letters: Vec<Letter>) {
+        let events = self.letters_again(now, job, letters);
+        let count = events.len();
+        let step = self.stage.step(now, events, 0);
+        self.apply(now, step, count);
+    }
+
+    /// What a step needs for that. A letter that is gone meanwhile is gone: it enters once.
+    pub(crate) fn letters_again(&mut self, now: Tick, job: JobId, letters: Vec<Letter>) -> Vec<Event> {
         let mut events = Vec::new();
         for letter in letters {
+            if !self.letters.live.contains_key(&letter.id) {
+                continue;
+            }
             self.write_own(now, &Record::LetterGone { job, id: letter.id });
             self.group.held.letters.push(LetterOp::Gone(letter.id));
             self.letters.leave(letter.id);
@@ -181,9 +194,13 @@ impl Engine {
                 }
             });
         }
-        let count = events.len();
-        let step = self.stage.step(now, events, 0);
-        self.apply(now, step, count);
+        events
+    }
+
+    /// How many there are, and how many found no room.
+    #[must_use]
+    pub fn letter_counts(&self) -> (u64, u64) {
+        (self.letters.live.len() as u64, self.letters.beyond)
     }
 
     /// A number that no page has: that of the page which a replayed item stands for.

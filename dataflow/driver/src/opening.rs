@@ -130,7 +130,7 @@ pub(crate) fn new_run(settings: &Settings, spider: &Arc<Spider>, job: JobId, now
             Order::Lifo => weir_frontier::Order::Lifo,
             Order::Fifo => weir_frontier::Order::Fifo,
         },
-        depth_max: settings.depth_max,
+        depth_max: if settings.follow { settings.depth_max } else { Some(0) },
         redirects_max: if settings.redirect_enabled { settings.redirect_max } else { 0 },
         obey_robots: settings.robots,
         agent: agent.split(['/', ' ']).next().unwrap_or("weir").to_owned(),

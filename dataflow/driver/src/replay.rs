@@ -7,6 +7,7 @@ use crate::letter_file::{DeadLetters, KeptLetter};
 use crate::letters::{Content, Letter};
 use crate::report::CrawlOptions;
 use weir_model::SinkId;
+use weir_spider::Spider;
 
 /// The letters that the job is asked for; none for a crawl. `sinks` are the job's.
 pub(crate) fn letters(
@@ -28,19 +29,18 @@ pub(crate) fn letters(
             })
             .collect::<Result<_, _>>()?,
     };
-    chosen.into_iter().map(|kept| fit(options, kept, sinks)).collect()
+    chosen.into_iter().map(|kept| fit(&options.spider, kept, sinks).map_err(CrawlError::Usage)).collect()
 }
 
-/// The letter as the spider of today means it.
-fn fit(options: &CrawlOptions, kept: &KeptLetter, sinks: &[SinkId]) -> Result<Letter, CrawlError> {
-    let refuse = |what: String| Err(CrawlError::Usage(format!("dead letter {}: {what}", kept.letter.id)));
-    let spider = &options.spider;
+/// The letter as the spider of today means it, or why it cannot enter.
+pub(crate) fn fit(spider: &Spider, kept: &KeptLetter, sinks: &[SinkId]) -> Result<Letter, String> {
+    let refuse = |what: String| Err(format!("dead letter {}: {what}", kept.letter.id));
     let mut letter = kept.letter.clone();
     if let Content::Item { sink, .. } = &letter.content
         && !sinks.contains(sink)
     {
         return refuse(format!(
-            "it is for the sink {}, which is not among -o; name it",
+            "it is for the sink {}, which is none of this job's; name it with -o",
             kept.sink.as_deref().unwrap_or("of an unknown name")
         ));
     }

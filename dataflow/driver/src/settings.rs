@@ -24,6 +24,8 @@ pub struct Settings {
     pub concurrency_per_domain: u32,
     /// Whether robots.txt is asked and kept.
     pub robots: bool,
+    /// Whether links on pages are followed.
+    pub follow: bool,
     /// `lifo` (depth first) or `fifo` (breadth first).
     pub order: Order,
     /// Links followed from a start page, at most.
@@ -135,6 +137,7 @@ impl Default for Settings {
             concurrency: 100,
             concurrency_per_domain: 100,
             robots: true,
+            follow: true,
             order: Order::Lifo,
             depth_max: None,
             pages_per_domain_max: None,

@@ -195,6 +195,7 @@ fn every_kind_is_written_and_read_as_its_golden_file_says() {
     golden("reports", &reports());
     let shard = ShardMessage { header: header(), shard: 3, shards: 20, start: ShardStart::Range(250..333) };
     golden("shard-range", &shard);
+    golden("shard-letters", &ShardMessage { start: ShardStart::Letters(vec![3, 12]), ..shard.clone() });
     golden("shard-urls", &ShardMessage { start: ShardStart::Urls(links()), ..shard });
     golden("forward", &forward());
     golden("tally", &tally());

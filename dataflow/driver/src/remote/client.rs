@@ -89,7 +89,7 @@ pub enum ClientError {
 }
 
 impl Client {
-    fn stages(&self) -> u32 {
+    pub(super) fn stages(&self) -> u32 {
         u32::try_from(self.requests.len()).expect("a deployment has at most 64 stages")
     }
 
@@ -112,7 +112,18 @@ impl Client {
             opened_at: new.opened_at,
         };
         header.job = self.number(&header, count, start_urls).await?;
+        self.send(header, shards, start_urls).await
+    }
+
+    /// Sends the shards of a job that has its number.
+    pub(super) async fn send(
+        &self,
+        header: JobHeader,
+        shards: Vec<(u32, ShardStart)>,
+        start_urls: u64,
+    ) -> Result<Opened, ClientError> {
         let job = header.job;
+        let count = u32::try_from(shards.len()).expect("checked against SHARDS_MAX");
         let mut by_stage: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for (number, (stage, start)) in shards.into_iter().enumerate() {
             let message = ShardMessage { header: header.clone(), shard: number as u32, shards: count, start };
@@ -161,7 +172,7 @@ impl Client {
     }
 
     /// Takes the next number that nobody has.
-    async fn number(&self, header: &JobHeader, shards: u32, start_urls: u64) -> Result<JobId, ClientError> {
+    pub(super) async fn number(&self, header: &JobHeader, shards: u32, start_urls: u64) -> Result<JobId, ClientError> {
         let keys = self.artifacts.list("jobs/", JOBS_MAX).await?;
         let mut job = JobId(keys.iter().filter_map(|key| number_of(key)).max().unwrap_or(0) + 1);
         for _ in 0..ATTEMPTS {
@@ -201,7 +212,7 @@ impl Client {
         Ok(())
     }
 
-    async fn document(&self, job: JobId) -> Result<JobDocument, ClientError> {
+    pub(super) async fn document(&self, job: JobId) -> Result<JobDocument, ClientError> {
         let key = job_key(job);
         match self.artifacts.get(&key).await {
             Ok(bytes) => read(&key, &bytes),
@@ -335,6 +346,7 @@ fn count_of(start: &ShardStart) -> u64 {
     match start {
         ShardStart::Range(range) => range.end - range.start,
         ShardStart::Urls(urls) => urls.len() as u64,
+        ShardStart::Letters(ids) => ids.len() as u64,
     }
 }
 

@@ -190,6 +190,7 @@ pub(super) fn message_of(header: &JobHeader, to: u32, inward: Inward) -> String 
     match inward {
         Inward::Shard { shard, shards, start } => ShardMessage { header, shard, shards, start }.to_json(),
         Inward::Parcel { from, id, offers } => ForwardMessage { header, from, to, id, offers }.to_json(),
+        Inward::Letters { .. } => unreachable!("made for jobs that are open, which bury nothing"),
         Inward::Stop(outcome) => format!("stop job {}: {}", header.job.0, outcome.as_str()),
     }
 }

@@ -16,9 +16,12 @@ mod counting;
 mod desk;
 mod ending;
 mod health;
+mod letters;
 pub mod moving;
 mod opening;
 mod outside;
+mod replaying;
+mod seats;
 mod spending;
 mod stage;
 mod status;
@@ -110,6 +113,8 @@ pub struct StageOptions {
     pub slice: Slice,
     /// The state directory.
     pub state: PathBuf,
+    /// An empty state begins also where the deployment had another number of stages: nothing is to be imported.
+    pub begins_anew: bool,
     /// Settings of the process: journal, outbox, concurrency. A job brings its own.
     pub settings: Settings,
     /// Who may be asked how often.

@@ -8,7 +8,7 @@ use super::StageQueues;
 use crate::crawl::ToDriver;
 use crate::error::CrawlError;
 use crate::exchange::Parcel;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Sender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,8 @@ const ATTEMPTS: u32 = 30;
 /// Between two looks for an object of another stage, and how long it is looked for.
 const OBJECT_PAUSE: Duration = Duration::from_millis(500);
 const OBJECT_MAX: Duration = Duration::from_secs(15 * 60);
+/// Objects below a prefix that are looked at.
+const OBJECTS_MAX: usize = 1_000_000;
 /// How long the end waits for what is on its way out.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -122,8 +124,8 @@ enum Order {
         why: String,
     },
     Spider(ContentHash),
-    Put(String, Vec<u8>),
     Object(JobId, super::census::Wanted),
+    Write(String, Write),
     End(std::sync::mpsc::SyncSender<()>),
 }
 
@@ -198,7 +200,17 @@ impl Outside {
 
     /// Writes an object; of several for one key the newest wins.
     pub fn put(&self, key: String, bytes: Vec<u8>) {
-        self.order(Order::Put(key, bytes));
+        self.order(Order::Write(key, Write::Put(bytes)));
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, key: String) {
+        self.order(Order::Write(key, Write::Remove));
+    }
+
+    /// Removes all objects below `prefix` but these, before any of them is written.
+    pub fn keep_only(&self, prefix: String, keys: BTreeSet<String>) {
+        self.order(Order::Write(prefix, Write::KeepOnly(keys)));
     }
 
     /// Writes an object unless it is there, or waits for another stage to write it; answered by `Object` with what lies there.
@@ -230,10 +242,19 @@ impl Outside {
     }
 }
 
-/// Objects to be written: one write of a key at a time, the newest.
+/// What is done to an object.
+#[derive(Clone, PartialEq, Eq)]
+enum Write {
+    Put(Vec<u8>),
+    Remove,
+    /// Of a prefix, which comes before all keys below it: what else lies there goes.
+    KeepOnly(BTreeSet<String>),
+}
+
+/// Objects to be written: one write of a key at a time, the newest, in the order of keys.
 #[derive(Default)]
 struct Objects {
-    waiting: Mutex<BTreeMap<String, Vec<u8>>>,
+    waiting: Mutex<BTreeMap<String, Write>>,
     more: Notify,
     idle: Notify,
 }
@@ -340,8 +361,8 @@ impl Desk {
                     tell(&driver, FromOutside::Spider { hash, text });
                 });
             }
-            Order::Put(key, bytes) => {
-                self.objects.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bytes);
+            Order::Write(key, write) => {
+                self.objects.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, write);
                 self.objects.more.notify_one();
             }
             Order::Object(job, wanted) => {
@@ -466,25 +487,40 @@ async fn object(artifacts: &dyn ArtifactStore, wanted: &super::census::Wanted) -
     Err(last.expect("it was tried"))
 }
 
+async fn perform(artifacts: &dyn ArtifactStore, key: &str, write: Write) -> Result<(), QueueError> {
+    match write {
+        Write::Put(bytes) => artifacts.put(key, bytes).await,
+        Write::Remove => artifacts.remove(key).await,
+        Write::KeepOnly(keys) => {
+            for found in artifacts.list(key, OBJECTS_MAX).await? {
+                if !keys.contains(&found) {
+                    artifacts.remove(&found).await?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
 async fn write_objects(objects: Arc<Objects>, artifacts: Arc<dyn ArtifactStore>, driver: Sender<ToDriver>) {
     let mut told = None;
     loop {
         let more = objects.more.notified();
         let next = {
             let waiting = objects.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.iter().next().map(|(key, bytes)| (key.clone(), bytes.clone()))
+            waiting.iter().next().map(|(key, write)| (key.clone(), write.clone()))
         };
-        let Some((key, bytes)) = next else {
+        let Some((key, write)) = next else {
             objects.idle.notify_waiters();
             more.await;
             continue;
         };
-        match artifacts.put(&key, bytes.clone()).await {
+        match perform(&*artifacts, &key, write.clone()).await {
             Ok(()) => {
                 told = None;
                 let mut waiting = objects.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 // Unless a newer one has come meanwhile.
-                if waiting.get(&key) == Some(&bytes) {
+                if waiting.get(&key) == Some(&write) {
                     waiting.remove(&key);
                 }
             }

@@ -4,7 +4,7 @@ use super::desk::{OpenJob, prepare_job};
 use super::health::Health;
 use super::outside::{FromOutside, Outside};
 use super::window::Window;
-use super::{StageOptions, opening};
+use super::{StageOptions, opening, seats};
 use crate::clock::SystemClock;
 use crate::compute::{Broken, Computer};
 use crate::crawl::ToDriver;
@@ -73,6 +73,7 @@ pub(super) struct StageDriver {
     pub counts: Counts,
     pub told: super::telling::Told,
     pub obeyed: VecDeque<String>,
+    pub shown: super::letters::Shown,
     pub failure: Option<CrawlError>,
 }
 
@@ -98,7 +99,9 @@ pub(super) struct Counts {
 pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let mut state = State::open(&options.state, &*clock)?;
-    if let Err(error) = opening::claim(&mut state.document, &options.stack, options.slice) {
+    let is_new = state.document.stage.is_none();
+    let claimed = opening::claim(&mut state.document, &options.stack, options.slice);
+    if let Err(error) = claimed.and_then(|()| seats::take(&options, is_new)) {
         state.close()?;
         return Err(error);
     }
@@ -152,6 +155,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         counts: Counts::default(),
         told: super::telling::Told::default(),
         obeyed: VecDeque::new(),
+        shown: super::letters::Shown::default(),
         failure: None,
     };
     stage.begin()?;
@@ -172,6 +176,7 @@ impl StageDriver {
         for parcel in self.engine.unsent_parcels() {
             self.outside.hand_on(parcel);
         }
+        self.show_all_letters();
         tracing::info!(
             stage = self.slice.index,
             of = self.slice.of,
@@ -223,6 +228,7 @@ impl StageDriver {
         self.ask_again(now);
         self.end_jobs(now);
         self.tell(now);
+        self.show_letters(now, false);
         self.sweep(now);
         self.snapshot_when_due(now);
     }
@@ -335,7 +341,7 @@ impl StageDriver {
     fn take_inward(&mut self, header: JobHeader, receipt: ReceiptId, inward: Inward) {
         let job = header.job;
         if self.jobs.contains_key(&job) {
-            return self.engine.feed(Input::Inward { receipt, job, inward });
+            return self.feed_inward(job, receipt, inward);
         }
         if self.outcome_of(job).is_some() {
             self.counts.late += 1;
@@ -374,7 +380,7 @@ impl StageDriver {
                 Ok(()) => {
                     let waiting = self.waiting.remove(&job).expect("listed above");
                     for (receipt, inward) in waiting.messages {
-                        self.engine.feed(Input::Inward { receipt, job, inward });
+                        self.feed_inward(job, receipt, inward);
                     }
                 }
                 Err(OpenError::Later(why)) => {
@@ -536,7 +542,10 @@ impl StageDriver {
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),
                 Action::Compute(wanted) => self.computer.send(wanted),
-                Action::Letters(letters) => self.journal.letters(letters),
+                Action::Letters(letters) => {
+                    self.shown.changed = true;
+                    self.journal.letters(letters);
+                }
                 Action::Committed(marks) => self.committed(marks),
                 Action::HandOn(parcel) => self.outside.hand_on(parcel),
                 Action::Settle(receipts) => {
@@ -664,6 +673,7 @@ impl StageDriver {
             let part = self.part(job, None, None);
             self.write_part(&part);
         }
+        self.show_letters(self.clock.now(), true);
         let StageDriver { outside, jobs, geocoder, computer, journal, failure, .. } = self;
         outside.end();
         for (_, open) in jobs {

@@ -15,6 +15,8 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
 const TELL_AT_LAST_EVERY: Duration = Duration::from_secs(30);
 /// The status while nothing runs.
 const TELL_IDLE_EVERY: Duration = Duration::from_secs(60);
+/// Figure of the dead letters that found no room.
+pub(super) const WITHOUT_ROOM: &str = "dead_letters_without_room";
 /// A beat a minute, which is the alarm's period.
 const BEAT_EVERY: Duration = Duration::from_secs(60);
 
@@ -110,6 +112,7 @@ impl StageDriver {
             pages += figures.urls.responses.iter().map(|(_, count)| count).sum::<u64>();
             items += figures.items.scraped;
         }
+        let (letters, beyond) = self.engine.letter_counts();
         let mut figures = BTreeMap::from([
             ("jobs", self.jobs.len() as u64),
             ("urls_queued", queued),
@@ -124,6 +127,8 @@ impl StageDriver {
             ("messages_buried", self.counts.buried),
             ("messages_dispatched", self.counts.dispatched),
             ("parcels_handed_on", self.counts.parcels),
+            ("dead_letters", letters),
+            (WITHOUT_ROOM, beyond),
         ]);
         for (kind, inbox) in self.outside.figures() {
             let (received, unsettled) = match kind {

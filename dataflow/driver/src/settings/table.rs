@@ -48,6 +48,15 @@ pub(super) static TABLE: &[Entry] = &[
         s.robots = v.truth()?;
         Ok(())
     }),
+    entry!(
+        "follow",
+        [],
+        "follow links on pages; false: only the start URLs, or what dead-letters replay lets enter",
+        |s, v, _| {
+            s.follow = v.truth()?;
+            Ok(())
+        }
+    ),
     entry!("order", [], "lifo (depth first) or fifo (breadth first)", |s, v, _| {
         s.order = match v.text()?.as_str() {
             "lifo" => Order::Lifo,

@@ -12,7 +12,7 @@ use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError,
 use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
 use weir_driver::remote::moving::MoveOptions;
 use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
-use weir_driver::{ComputeOptions, GeocodeOptions, Output, Settings, SystemClock};
+use weir_driver::{ComputeOptions, DeadLetters, GeocodeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
 use weir_frontier::config::NoLaw;
 use weir_frontier::{LawBook, Limits, Slice};
@@ -40,6 +40,10 @@ pub struct Stack {
     functions: Vec<(Arc<AtomicBool>, JoinHandle<()>)>,
     /// Every fetch message is handed to the function twice.
     pub duplicates: bool,
+    /// The sink refuses every item that says this.
+    refused: Arc<Mutex<Option<&'static str>>>,
+    /// Stages begin with an empty state whatever was before.
+    pub begin_anew: bool,
     /// A function dies of every message that names this.
     pub poison: Option<&'static str>,
     pub pace: Pace,
@@ -106,6 +110,8 @@ impl Stack {
             running: BTreeMap::new(),
             functions: Vec::new(),
             duplicates: false,
+            refused: Arc::default(),
+            begin_anew: false,
             poison: None,
             pace: Pace { timeout: Duration::from_secs(5), grace: Duration::from_secs(5), ..Pace::default() },
             compute: ComputeOptions::default(),
@@ -196,7 +202,8 @@ impl Stack {
     /// Makes a stage's options, on whichever thread it is to run.
     fn options(&self, stage: u32, flag: Arc<AtomicBool>) -> impl FnOnce() -> StageOptions + Send + use<> {
         let queues = self.queues_of(stage);
-        let (rows, gone) = (Arc::clone(&self.rows), Arc::clone(&self.gone));
+        let kept = Kept(Arc::clone(&self.rows), Arc::clone(&self.refused), Arc::clone(&self.gone));
+        let begins_anew = self.begin_anew;
         let (pace, laws, compute) = (self.pace, Arc::clone(&self.laws), self.compute.clone());
         let (state, of) = (self.state(stage), self.stages);
         let geocoding = self.geocodes.then(|| self.geocoding());
@@ -208,12 +215,10 @@ impl Stack {
             },
             slice: Slice { index: stage, of },
             state,
+            begins_anew,
             settings: Settings { concurrency: 500, ..Settings::default() },
             laws,
-            sinks: Box::new(move |_, _| {
-                let sink = Box::new(Kept(Arc::clone(&rows), Arc::clone(&gone)));
-                Ok(vec![Output { sink, required: true }])
-            }),
+            sinks: Box::new(move |_, _| Ok(vec![Output { sink: Box::new(kept.clone()), required: true }])),
             geocoding: geocoding.map(|geocoding| GeocodeOptions {
                 geocoding,
                 keys: BTreeMap::new(),
@@ -404,6 +409,57 @@ impl Stack {
         runtime().block_on(self.client().cancel(job, "c-1")).expect("told");
     }
 
+    pub fn refuse(&self, text: Option<&'static str>) {
+        *self.refused.lock().expect("no panic") = text;
+    }
+
+    pub fn put_artifact(&self, key: &str, bytes: &[u8]) {
+        runtime().block_on(self.artifacts.put(key, bytes.to_vec())).expect("put");
+    }
+
+    pub fn until_gone(&self, key: &str) {
+        until(key, || runtime().block_on(self.artifacts.get(key)).is_err());
+    }
+
+    /// Dead letters by stage, once there are so many.
+    pub fn until_letters(&self, count: usize) -> BTreeMap<u32, DeadLetters> {
+        let mut found = BTreeMap::new();
+        until("dead letters", || {
+            found = runtime().block_on(self.client().letters()).expect("letters");
+            found.values().map(|all| all.letters.len()).sum::<usize>() == count
+        });
+        found
+    }
+
+    /// Numbers of as many dead letters as these, none of which is one of them.
+    pub fn until_letters_other_than(&self, ids: &BTreeMap<u32, Vec<u64>>) -> BTreeMap<u32, Vec<u64>> {
+        let count = |ids: &BTreeMap<u32, Vec<u64>>| ids.values().map(Vec::len).sum::<usize>();
+        let mut found: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        until("other dead letters", || {
+            let letters = runtime().block_on(self.client().letters()).expect("letters");
+            found = letters.into_iter().map(|(stage, all)| (stage, all.letters.into_keys().collect())).collect();
+            let is_old = |stage: &u32, id: &u64| ids.get(stage).is_some_and(|ids| ids.contains(id));
+            count(&found) == count(ids) && found.iter().all(|(stage, ids)| ids.iter().all(|id| !is_old(stage, id)))
+        });
+        found
+    }
+
+    /// Lets letters of a job enter again; links are not followed.
+    pub fn replay(&self, job: JobId, ids: &BTreeMap<u32, Vec<u64>>) -> OpenedJob {
+        runtime().block_on(async {
+            let mut header = self.client().header(job).await.expect("a job");
+            header.settings.insert("follow".into(), "false".into());
+            self.client().replay(header, ids.clone(), UnixMs(2)).await.expect("the job is opened")
+        })
+    }
+
+    pub fn stop_functions(&mut self) {
+        for (stop, thread) in std::mem::take(&mut self.functions) {
+            stop.store(true, Ordering::Relaxed);
+            thread.join().expect("the function ends without a panic");
+        }
+    }
+
     /// Until the job has ended everywhere.
     pub fn wait(&self, job: JobId) -> JobView {
         let mut view = None;
@@ -543,7 +599,8 @@ async fn function(
 }
 
 /// Items by id, the newest version; nothing doubled, nothing of an older version. Which of them are gone.
-struct Kept(Rows, Gone);
+#[derive(Clone)]
+struct Kept(Rows, Arc<Mutex<Option<&'static str>>>, Gone);
 
 impl Sink for Kept {
     fn describe(&self) -> SinkInfo {
@@ -562,11 +619,18 @@ impl Sink for Kept {
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
         outcomes.clear();
         let mut rows = self.0.lock().expect("no panic");
+        let refused = *self.1.lock().expect("no panic");
         for item in items {
+            let says =
+                |text: &str| item.values.iter().any(|value| matches!(value, Value::Str(value) if value.contains(text)));
+            if let Some(text) = refused.filter(|text| says(text)) {
+                outcomes.push(ItemOutcome::Refused { reason: format!("{text} is not wanted") });
+                continue;
+            }
             let row = rows.entry(item.id).or_insert_with(|| (item.version, Arc::clone(item)));
             if row.0 <= item.version {
                 *row = (item.version, Arc::clone(item));
-                self.1.lock().expect("no panic").remove(&item.id);
+                self.2.lock().expect("no panic").remove(&item.id);
                 outcomes.push(ItemOutcome::Stored);
             } else {
                 outcomes.push(ItemOutcome::Stale);
@@ -585,7 +649,7 @@ impl Sink for Kept {
         ids: &'a [ItemId],
         at: u64,
     ) -> BoxFuture<'a, Result<Vec<ItemOutcome>, SinkError>> {
-        let (rows, mut gone) = (self.0.lock().expect("no panic"), self.1.lock().expect("no panic"));
+        let (rows, mut gone) = (self.0.lock().expect("no panic"), self.2.lock().expect("no panic"));
         let mark = |id: &ItemId| match rows.get(id) {
             Some((version, _)) if *version >= at => ItemOutcome::Stale,
             _ => {

@@ -50,6 +50,8 @@ pub enum ShardStart {
     Range(Range<u64>),
     /// The URLs themselves (from a CSV, a text file, standard input).
     Urls(LinkBatch),
+    /// Dead letters of the stage that gets the shard, by number: they enter again.
+    Letters(Vec<u64>),
 }
 
 /// The start URLs of a shard: `total` of them cut into `shards` parts that differ by at most one, in order.
@@ -156,6 +158,7 @@ enum WireStart<'a> {
     Range([u64; 2]),
     #[serde(borrow)]
     Urls(Vec<Run<'a>>),
+    Letters(Vec<u64>),
 }
 
 impl QueueMessage for ShardMessage {
@@ -165,6 +168,7 @@ impl QueueMessage for ShardMessage {
         let start = match &self.start {
             ShardStart::Range(range) => WireStart::Range([range.start, range.end]),
             ShardStart::Urls(urls) => WireStart::Urls(runs(urls)),
+            ShardStart::Letters(ids) => WireStart::Letters(ids.clone()),
         };
         let job = Cow::Borrowed(&self.header);
         let (shard, shards) = (self.shard, self.shards);
@@ -181,6 +185,7 @@ impl QueueMessage for ShardMessage {
             WireStart::Range([from, to]) if from <= to => ShardStart::Range(from..to),
             WireStart::Range([from, to]) => return Err(field("start.range", format!("{from} is beyond {to}"))),
             WireStart::Urls(runs) => ShardStart::Urls(links(runs).map_err(|why| field("start.urls", why))?),
+            WireStart::Letters(ids) => ShardStart::Letters(ids),
         };
         Ok(ShardMessage { header: wire.job.into_owned(), shard: wire.shard, shards: wire.shards, start })
     }

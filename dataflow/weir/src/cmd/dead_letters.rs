@@ -1,10 +1,11 @@
-//! `weir dead-letters`: what went wrong for good. Listing reads the file alone, also while a crawl runs.
+//! `weir dead-letters`: what went wrong for good. Listing reads a state's file alone, also while a crawl runs; or it asks a deployment.
 
-use crate::cmd::{Usage, replay, state_dir};
+use crate::cmd::deployment::{Deployment, Which};
+use crate::cmd::{Usage, deployed_letters, replay, state_dir};
 use crate::exit;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Map, Value as Json, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use weir_connector::text::version_as_time;
 use weir_driver::{Content, DeadLetters, KeptLetter};
 use weir_model::Value;
@@ -12,11 +13,16 @@ use weir_model::Value;
 #[derive(Subcommand)]
 #[command(after_help = "Examples:\n  weir dead-letters list\n  weir dead-letters replay --all")]
 pub enum Args {
-    /// Items that a sink refused or a computation failed on, and requests that were given up, oldest first
-    #[command(after_help = "Example:\n  weir dead-letters list --state .weir/properties")]
+    /// Items that a sink refused or a computation failed on, and requests that were given up, oldest first; of a deployment also messages
+    /// that nobody could use
+    #[command(
+        after_help = "Examples:\n  weir dead-letters list --state .weir/properties\n  weir dead-letters list --deployment .weir/deployment.toml"
+    )]
     List(ListArgs),
     /// One of them with everything that is known, as JSON
-    #[command(after_help = "Example:\n  weir dead-letters show 3")]
+    #[command(
+        after_help = "Examples:\n  weir dead-letters show 3\n  weir dead-letters show 0/3\n  weir dead-letters show fetch/4f2c9a01"
+    )]
     Show(ShowArgs),
     /// Lets them enter again: items to the sinks that refused them, requests with a fresh budget of attempts
     #[command(
@@ -27,9 +33,11 @@ pub enum Args {
 
 #[derive(ClapArgs)]
 pub struct ListArgs {
-    /// State directory of the crawl. Default: the only one under .weir
+    /// State directory of the crawl. Default: the deployment of .weir/deployment.toml, or the only state under .weir
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
     /// One JSON document
     #[arg(long)]
     json: bool,
@@ -38,10 +46,33 @@ pub struct ListArgs {
 #[derive(ClapArgs)]
 pub struct ShowArgs {
     /// Its number, as `list` shows it
-    id: u64,
-    /// State directory of the crawl. Default: the only one under .weir
+    id: String,
+    /// State directory of the crawl. Default: the deployment of .weir/deployment.toml, or the only state under .weir
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// The deployment that is meant, unless a state is.
+pub fn deployment(state: Option<&Path>, which: &Which) -> Result<Option<Deployment>, Usage> {
+    match state {
+        Some(_) if which.deployment.is_some() || which.stack.is_some() => {
+            Err(Usage("--state and --deployment: expected one of them".into()))
+        }
+        Some(_) => Ok(None),
+        None => which.find(),
+    }
+}
+
+/// Numbers of letters in a state.
+pub fn numbers(ids: &[String]) -> Result<Vec<u64>, Usage> {
+    let number = |id: &String| {
+        id.parse().map_err(|_| {
+            Usage(format!("{id:?}: expected the number of a dead letter, as `weir dead-letters list` shows it"))
+        })
+    };
+    ids.iter().map(number).collect()
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
@@ -62,6 +93,9 @@ pub fn read(state: &std::path::Path) -> anyhow::Result<DeadLetters> {
 }
 
 fn list(args: ListArgs) -> anyhow::Result<u8> {
+    if let Some(deployment) = deployment(args.state.as_deref(), &args.which)? {
+        return deployed_letters::list(&deployment, args.json);
+    }
     let found = read(&state_dir::choose(args.state)?)?;
     if args.json {
         let letters: Vec<Json> = found.letters.values().map(shown).collect();
@@ -69,15 +103,7 @@ fn list(args: ListArgs) -> anyhow::Result<u8> {
         return Ok(exit::FINISHED);
     }
     for kept in found.letters.values() {
-        crate::out::line!(
-            "{:>5}  job {:<4} {}  {}  {}\n       {}",
-            kept.letter.id,
-            kept.letter.job.0,
-            time(kept),
-            place(kept),
-            name(kept),
-            kept.letter.reason
-        );
+        crate::out::line!("{}", line(&kept.letter.id.to_string(), kept));
     }
     let count = found.letters.len();
     crate::out::line!("{count} dead letter{}", if count == 1 { "" } else { "s" });
@@ -88,8 +114,12 @@ fn list(args: ListArgs) -> anyhow::Result<u8> {
 }
 
 fn show(args: ShowArgs) -> anyhow::Result<u8> {
+    if let Some(deployment) = deployment(args.state.as_deref(), &args.which)? {
+        return deployed_letters::show(&deployment, &args.id);
+    }
+    let number = numbers(std::slice::from_ref(&args.id))?[0];
     let found = read(&state_dir::choose(args.state)?)?;
-    let Some(kept) = found.letters.get(&args.id) else {
+    let Some(kept) = found.letters.get(&number) else {
         return Err(Usage(format!(
             "there is no dead letter {}; `weir dead-letters list` shows those that are there",
             args.id
@@ -98,6 +128,12 @@ fn show(args: ShowArgs) -> anyhow::Result<u8> {
     };
     crate::out::line!("{}", serde_json::to_string_pretty(&shown(kept))?);
     Ok(exit::FINISHED)
+}
+
+/// A letter in a list.
+pub fn line(id: &str, kept: &KeptLetter) -> String {
+    let job = kept.letter.job.0;
+    format!("{id:>5}  job {job:<4} {}  {}  {}\n       {}", time(kept), place(kept), name(kept), kept.letter.reason)
 }
 
 fn time(kept: &KeptLetter) -> String {
@@ -129,7 +165,7 @@ fn name(kept: &KeptLetter) -> String {
 }
 
 /// A letter as JSON for people and scripts: values as feeds write them.
-fn shown(kept: &KeptLetter) -> Json {
+pub fn shown(kept: &KeptLetter) -> Json {
     let mut out = json!({
         "id": kept.letter.id,
         "job": kept.letter.job.0,

@@ -32,6 +32,8 @@ pub struct Deployment {
     pub endpoint: Option<String>,
     pub bucket: String,
     pub fetch_queue: String,
+    /// What functions failed on.
+    pub fetch_dead_letters: Option<String>,
     #[serde(rename = "stage", default)]
     pub stages: Vec<StageAddresses>,
 }
@@ -40,7 +42,10 @@ pub struct Deployment {
 #[derive(Clone, Debug, Deserialize)]
 pub struct StageAddresses {
     pub requests: String,
+    pub reports: Option<String>,
     pub control: String,
+    /// What the stage could not use.
+    pub dead_letters: Option<String>,
 }
 
 impl Which {

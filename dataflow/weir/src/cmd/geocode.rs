@@ -1,6 +1,7 @@
 //! How locations are found, put together from settings: gazetteer file, providers with their keys, cache.
 
 use crate::cmd::Usage;
+use crate::cmd::sink_secrets::Secrets;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,21 +15,23 @@ use weir_stage::Geocoding;
 /// What a crawl finds locations with; `None` when nobody is set up, or nothing wants one.
 pub fn options(settings: &Settings, spider: &Spider) -> Result<Option<GeocodeOptions>, Usage> {
     // Mistakes are told whether or not this spider needs it.
-    let options = for_stage(settings, 1)?;
+    let options = for_stage(settings, 1, &Secrets::default())?;
     Ok(options.filter(|_| !spider.geocodes().is_empty()))
 }
 
-/// What one of so many stages finds locations with, whatever its jobs want; `None` when nobody is set up.
-pub fn for_stage(settings: &Settings, stages: u32) -> Result<Option<GeocodeOptions>, Usage> {
+/// What one of so many stages finds locations with, whatever its jobs want; `None` when nobody is set up. What the environment does
+/// not have may be among its secrets.
+pub fn for_stage(settings: &Settings, stages: u32, secrets: &Secrets) -> Result<Option<GeocodeOptions>, Usage> {
     let geocode = &settings.geocode;
     let providers = geocode.providers(settings.user_agent.as_deref());
     let shared = |providers: Vec<Arc<Provider>>| {
         providers.iter().map(|provider| provider.shared_by(stages).map(Arc::new)).collect::<Result<Vec<_>, _>>()
     };
     let providers = providers.and_then(shared).map_err(|error| Usage(error.to_string()))?;
-    let keys = keys(&providers, |name| std::env::var(name).ok())?;
+    let keys =
+        keys(&providers, |name| std::env::var(name).ok().filter(|key| !key.is_empty()).or_else(|| secrets.key(name)))?;
     let gazetteer = geocode.gazetteer.as_deref().map(gazetteer).transpose()?.unwrap_or_default();
-    let cache = geocode.cache.as_deref().map(cache).transpose()?;
+    let cache = geocode.cache.as_deref().map(|url| cache(&secrets.fill(url)?)).transpose()?;
     if !geocode.is_configured() {
         return Ok(None);
     }

@@ -4,7 +4,8 @@
 //! first.
 
 use crate::cmd::crawl::{self, Existing, Plan};
-use crate::cmd::{self, Usage, dead_letters, state_dir};
+use crate::cmd::deployment::Which;
+use crate::cmd::{self, Usage, dead_letters, deployed_letters, state_dir};
 use crate::exit;
 use clap::Args as ClapArgs;
 use std::collections::BTreeMap;
@@ -15,13 +16,15 @@ use weir_driver::{Content, Document, JobEntry, KeptLetter, Replay};
 pub struct Args {
     /// Numbers of the letters, as `list` shows them
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
-    ids: Vec<u64>,
+    ids: Vec<String>,
     /// All of them
     #[arg(long)]
     all: bool,
-    /// State directory of the crawl. Default: the only one under .weir
+    /// State directory of the crawl. Default: the deployment of .weir/deployment.toml, or the only state under .weir
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
     /// The spider file. Default: the job's
     #[arg(long, value_name = "SPIDER.toml")]
     spider: Option<PathBuf>,
@@ -53,15 +56,46 @@ struct Group {
     sinks: Option<Vec<String>>,
 }
 
+impl Args {
+    /// Those that are named; `None`: all.
+    pub fn ids(&self) -> Option<&[String]> {
+        (!self.all).then_some(&self.ids[..])
+    }
+
+    pub fn follow(&self) -> bool {
+        self.follow
+    }
+
+    /// Settings for the job of a deployment, which has the spider of the job before and the sinks of its stage.
+    pub fn settings(&self) -> Result<BTreeMap<String, String>, Usage> {
+        let others = [
+            ("--spider", self.spider.is_some()),
+            ("-o", !self.outputs.is_empty()),
+            ("--policy", self.policy.is_some()),
+            ("--allow-commands", self.allow_commands),
+        ];
+        match others.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Usage(format!(
+                "{name}: a deployment's letters enter with the spider of their job, by the sinks and the law of their stage; leave it out, \
+                 or name a state with --state"
+            ))),
+            None => deployed_letters::settings(&self.settings),
+        }
+    }
+}
+
 pub fn run(args: Args) -> anyhow::Result<u8> {
+    if let Some(deployment) = dead_letters::deployment(args.state.as_deref(), &args.which)? {
+        return deployed_letters::replay(&deployment, &args);
+    }
+    let ids = dead_letters::numbers(&args.ids)?;
     let state = state_dir::choose(args.state.clone())?;
     let document = Document::peek(&state)?;
     let found = dead_letters::read(&state)?;
     let chosen: Vec<&KeptLetter> = if args.all {
         found.letters.values().collect()
     } else {
-        args.ids
-            .iter()
+        ids.iter()
             .map(|id| {
                 found.letters.get(id).ok_or_else(|| {
                     Usage(format!("there is no dead letter {id}; `weir dead-letters list` shows those that are there"))

@@ -1,9 +1,10 @@
-//! What a stage puts into the URLs of its sinks: passwords that come apart from them, and the names of a job.
+//! What a stage puts into the URLs of its sinks: passwords that come apart from them, and the names of a job. Keys of geocoders come
+//! the same way.
 
 use crate::cmd::Usage;
 use std::collections::BTreeMap;
 
-/// Passwords by kind of sink: `{"mysql": "...", "redis": "..."}`.
+/// Passwords by kind of sink, and keys by the names that settings call them: `{"mysql": "...", "redis": "...", "MAPS_KEY": "..."}`.
 #[derive(Default)]
 pub struct Secrets(BTreeMap<String, String>);
 
@@ -17,6 +18,11 @@ pub fn read(text: Option<&str>) -> Result<Secrets, Usage> {
 }
 
 impl Secrets {
+    /// A key.
+    pub fn key(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
     /// The URL with its password, when there is one for its kind and none in it.
     pub fn fill(&self, url: &str) -> Result<String, Usage> {
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(url.to_owned()) };

@@ -4,6 +4,7 @@ use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
 use crate::cmd::feeds::Feeds;
 use crate::cmd::prices::{REGION, Tariff};
+use crate::cmd::sink_secrets::Secrets;
 use crate::cmd::stage_move::{self, Move};
 use crate::cmd::{Usage, sink_secrets};
 use crate::{exit, signals};
@@ -30,7 +31,7 @@ const CONCURRENCY: usize = 4_000;
 #[command(after_help = "Example:\n  WEIR_SINKS=sqlite:items.db weir stage --state .weir/stage-0\n\n\
 Variables, which options win over: WEIR_STACK, WEIR_STAGE, WEIR_STAGES, WEIR_STATE, WEIR_BUCKET, WEIR_FETCH_QUEUE, WEIR_SINKS (by spaces;\n\
 %(name)s, %(job)s, %(time)s and %(stage)s stand for the spider, the job's number, when it was enqueued, and the stage's number),\n\
-WEIR_SINK_SECRETS (JSON: passwords by kind of sink), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
+WEIR_SINK_SECRETS (JSON: passwords by kind of sink, geocoders' keys by name), WEIR_SETTINGS (by spaces, as -s), WEIR_HEALTH_PORT. What is missing is taken from .weir/deployment.toml.\n\n\
 Exit codes: 0 stopped in order, 2 usage, 4 could not go on; what was received is not lost")]
 pub struct Args {
     #[command(subcommand)]
@@ -64,6 +65,13 @@ pub struct Args {
     /// How long a received message is hidden from the next process, in seconds; extended while this one works on it
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=43_200))]
     visibility: u64,
+    /// How long a function may take up a request after its time has come, in seconds: for the queue and a function's start. A function
+    /// that dies is noticed so much sooner when it is less; with too few functions, requests come back unsent
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10))]
+    slot: u64,
+    /// Begin with an empty state although the deployment had another number of stages, and import nothing
+    #[arg(long)]
+    begin_anew: bool,
     /// Port of loopback for /healthz and /metrics
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
@@ -83,6 +91,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         return stage_move::run(command);
     }
     let mut settings = Settings { concurrency: CONCURRENCY, ..Settings::default() };
+    for assignment in variable("WEIR_SETTINGS").unwrap_or_default().split_whitespace() {
+        settings.set(assignment).map_err(|error| Usage(format!("WEIR_SETTINGS: {error}")))?;
+    }
     let level = args.level.iter().map(|level| format!("log_level={level}"));
     for assignment in args.settings.iter().cloned().chain(level) {
         settings.set(&assignment).map_err(|error| Usage(error.to_string()))?;
@@ -92,11 +103,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     start_log(settings.log_level);
     let place = Place::find(&args)?;
-    let sinks = sinks(&args, &settings, &place)?;
+    let secrets = sink_secrets::read(variable("WEIR_SINK_SECRETS").as_deref())?;
+    let sinks = sinks(&args, &settings, &place, &secrets)?;
     let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
     let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
-    let geocoding = crate::cmd::geocode::for_stage(&settings, place.slice.of)?;
+    let geocoding = crate::cmd::geocode::for_stage(&settings, place.slice.of, &secrets)?;
     let runtime = runtime()?;
     let visibility = Duration::from_secs(args.visibility);
     let queues = runtime.block_on(place.queues(visibility))?;
@@ -106,13 +118,20 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         stack: place.stack,
         slice: place.slice,
         state: place.state,
+        begins_anew: args.begin_anew,
         settings,
         laws,
         sinks,
         geocoding,
         compute: ComputeOptions { allow_commands: args.allow_commands, ..ComputeOptions::default() },
         workers: args.workers,
-        pace: Pace { timeout, visibility, grace: Duration::from_secs(args.grace), ..Pace::default() },
+        pace: Pace {
+            timeout,
+            visibility,
+            slot: Duration::from_secs(args.slot),
+            grace: Duration::from_secs(args.grace),
+            ..Pace::default()
+        },
         queues,
         runtime,
         health_port,
@@ -238,13 +257,12 @@ impl Place {
 }
 
 /// The sinks of every job, by their URLs.
-fn sinks(args: &Args, settings: &Settings, place: &Place) -> Result<SinkMaker, Usage> {
+fn sinks(args: &Args, settings: &Settings, place: &Place, secrets: &Secrets) -> Result<SinkMaker, Usage> {
     let slice = place.slice;
     let mut outputs = args.outputs.clone();
     if outputs.is_empty() {
         outputs = variable("WEIR_SINKS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     }
-    let secrets = sink_secrets::read(variable("WEIR_SINK_SECRETS").as_deref())?;
     let outputs: Vec<String> = outputs.iter().map(|url| secrets.fill(url)).collect::<Result<_, _>>()?;
     if outputs.is_empty() {
         tracing::warn!("no sinks (WEIR_SINKS, -o): items are counted and go nowhere");

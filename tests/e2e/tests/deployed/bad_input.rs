@@ -26,6 +26,10 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
     no_region.env("AWS_DEFAULT_REGION", "").env("HOME", scene.dir.path());
     let mut wrong_region = whole("AWS_REGION", "ap-south-1");
     wrong_region.env("AWS_DEFAULT_REGION", "ap-south-1");
+    let missing = cloud.deployment(1).replace("-requests-0", "-requests-9");
+    scene.write("missing.toml", &missing);
+    let mut no_queue = scene.weir(&["enqueue", "one.toml", "--deployment", "missing.toml"]);
+    no_queue.env_remove("WEIR_DEPLOYMENT");
     let mut no_state = scene.weir(&["stage", "export", "--stages", "2", "--state", "nowhere"]);
     no_state.env("WEIR_STACK", STACK);
     for (mut command, code, told) in [
@@ -39,6 +43,13 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
         (whole("WEIR_STAGE", "seven"), 2, "a whole number up to"),
         (whole("WEIR_SINK_SECRETS", "geheim"), 2, "JSON with passwords"),
         (wrong_region, 4, "is the stack deployed, and are account and region the right ones?"),
+        (no_queue, 4, "1 of 1 shards could not be sent"),
+        (
+            scene.weir(&["dead-letters", "list", "--deployment", "deployment.toml", "--state", "x"]),
+            2,
+            "expected one of them",
+        ),
+        (scene.weir(&["stage", "--slot", "60", "--state", "state"]), 2, "60 is not in 1..=10"),
         (no_state, 2, "--state nowhere: there is no such folder"),
         (scene.weir(&["stage", "import", "--state", "new", "law.toml"]), 2, "no export of a stage"),
         (no_credentials, 4, "AWS_ACCESS_KEY_ID"),

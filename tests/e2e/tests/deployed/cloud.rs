@@ -1,11 +1,15 @@
 //! One deployment on the emulator for all tests of this binary: the templates, the real function, two stages' queues. Tests take turns.
 
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use weir_aws::{Aws, SqsQueue};
 use weir_e2e::{Killed, root, weir};
+use weir_queue::{ArtifactStore, MessageQueue};
 use weir_services::Service;
 use weir_site::{Site, SiteHandle, SiteOptions};
 
@@ -77,10 +81,88 @@ impl Cloud {
         kept
     }
 
+    fn aws(&self) -> Aws {
+        Aws::at(self.emulator.url(), "eu-central-1")
+    }
+
+    /// The deployment's bucket.
+    pub fn bucket(&self) -> String {
+        let table: toml::Table = self.deployment(1).parse().expect("TOML");
+        table["bucket"].as_str().expect("a name").to_owned()
+    }
+
+    /// Objects of the bucket below a prefix.
+    pub fn objects(&self, prefix: &str) -> BTreeMap<String, String> {
+        let store = self.aws().bucket(&self.bucket());
+        wait(async {
+            let mut objects = BTreeMap::new();
+            for key in store.list(prefix, 10_000).await.expect("listed") {
+                // One that goes meanwhile is none.
+                if let Ok(bytes) = store.get(&key).await {
+                    objects.insert(key, String::from_utf8(bytes).expect("text"));
+                }
+            }
+            objects
+        })
+    }
+
+    /// Removes the bucket's objects below a prefix.
+    pub fn forget(&self, prefix: &str) {
+        let store = self.aws().bucket(&self.bucket());
+        wait(async {
+            for key in store.list(prefix, 10_000).await.expect("listed") {
+                store.remove(&key).await.expect("removed");
+            }
+        });
+    }
+
+    /// Puts a message on a queue.
+    pub fn send(&self, queue: &str, body: &str) {
+        let queue: SqsQueue = self.aws().queue(&self.queue(queue));
+        let sent = wait(async { queue.send(&[body.to_owned()]).await });
+        assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    }
+
+    /// From now on every Nth message of each queue is there twice, until the guard is dropped.
+    pub fn twice(&self, every: usize) -> Twice {
+        let folder = self.emulator.folder().expect("our own emulator");
+        // What was counted before is another test's.
+        let _ = std::fs::remove_file(folder.join("doubled"));
+        std::fs::write(folder.join("twice"), every.to_string()).expect("written");
+        Twice { folder: folder.to_path_buf() }
+    }
+
     /// The address of a queue.
     pub fn queue(&self, name: &str) -> String {
         format!("{}/000000000000/{STACK}-{name}", self.emulator.url())
     }
+}
+
+/// Messages come twice while this is there.
+pub struct Twice {
+    folder: PathBuf,
+}
+
+impl Twice {
+    /// How many came twice, by queue.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for queue in std::fs::read_to_string(self.folder.join("doubled")).unwrap_or_default().lines() {
+            *counts.entry(queue.to_owned()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        // The emulator's folder goes with it.
+        let _ = std::fs::remove_file(self.folder.join("twice"));
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
 /// A site, a folder, and stages of a deployment.
@@ -121,13 +203,28 @@ impl Scene {
         command
     }
 
-    /// `weir stage` with short time-outs and a database of its own.
+    /// A variable for every command from here on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.push((name, value.to_owned()));
+    }
+
+    /// `weir stage` with short time-outs, a database of its own and a new state, whatever the stages of other tests were.
     pub fn stage(&self, index: usize, more: &[&str]) -> Command {
         let (number, of) = (index.to_string(), self.stages.to_string());
         let (state, sink) = (format!("state-{index}"), format!("sqlite:items-{index}.db"));
         let mut command = self.weir(&["stage", "--stage", &number, "--stages", &of, "--state", &state, "-o", &sink]);
         command
-            .args(["-s", "fetch.timeout=3s", "--grace", "3", "--visibility", "4", "--policy", "law.toml"])
+            .args([
+                "-s",
+                "fetch.timeout=3s",
+                "--grace",
+                "3",
+                "--visibility",
+                "4",
+                "--policy",
+                "law.toml",
+                "--begin-anew",
+            ])
             .args(more);
         command
     }
@@ -144,6 +241,27 @@ impl Scene {
     /// What a stage said, for a test's own message.
     pub fn log(&self, index: usize) -> String {
         std::fs::read_to_string(self.path(&format!("stage-{index}.log"))).unwrap_or_default()
+    }
+
+    /// The bucket's feed of each stage, parts of at most so many items: whole, none twice; by URL.
+    pub fn feed(&self, cloud: &Cloud, folder: &str, part_rows: usize) -> BTreeMap<String, Value> {
+        let mut items = BTreeMap::new();
+        let mut sizes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (key, text) in cloud.objects(&format!("feeds/{folder}/")) {
+            assert!(text.ends_with('\n'), "{key} is whole");
+            let (of, _) = key.rsplit_once("-p").expect("a part has its number");
+            sizes.entry(of.to_owned()).or_default().push(text.lines().count());
+            for line in text.lines() {
+                let item: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{key}: {error}: {line}"));
+                let url = item["url"].as_str().expect("a url").to_owned();
+                assert!(items.insert(url.clone(), item).is_none(), "{url} is in the feed twice");
+            }
+        }
+        for (feed, mut sizes) in sizes {
+            sizes.sort_unstable();
+            assert!(sizes.iter().skip(1).all(|size| *size == part_rows), "{feed}: parts of {sizes:?}");
+        }
+        items
     }
 
     /// No more than `hits` requests of any host arrived within a window.

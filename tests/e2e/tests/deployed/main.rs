@@ -3,12 +3,14 @@
 mod bad_input;
 mod budget;
 mod cloud;
+mod letters;
+mod secrets;
 mod to_more_stages;
 mod under_faults;
 
 use cloud::{Scene, cloud, get, stop};
 use serde_json::Value;
-use weir_e2e::{compare_rows, example, expected, printed, read_rows, run, until};
+use weir_e2e::{compare, compare_rows, example, expected, printed, read_rows, run, until};
 
 const PAGES: usize = 100;
 const HITS: usize = 500;
@@ -31,7 +33,9 @@ fn three_thousand_listings_in_twenty_shards_arrive_whole_and_the_law_is_kept() -
     scene.write("properties.toml", &properties(PAGES));
     scene.write("law.toml", &format!("[default]\nhits = {HITS}\nwindow = \"1s\"\nmoderated = false\n"));
     let port = free_port();
-    let stage = scene.start(0, &["--health-port", &port.to_string()]);
+    let feed = format!("s3://{}/feeds/all/%(stage)s-p%(batch_id)d.jsonl", cloud.bucket());
+    let more = ["--health-port", &port.to_string(), "-o", &feed, "-s", "feed.part_rows=700"];
+    let stage = scene.start(0, &more);
     until("health", || get(port, "/healthz").starts_with("HTTP/1.1 200"));
     let base = format!("http://localhost:{}", scene.site.port());
     let argument = format!("base={base}");
@@ -42,7 +46,9 @@ fn three_thousand_listings_in_twenty_shards_arrive_whole_and_the_law_is_kept() -
     let job: Value = serde_json::from_str(printed(&output).0.trim())?;
     assert_eq!((&job["outcome"], &job["shards"]), (&"finished".into(), &20.into()), "{job:#}");
     assert_eq!(job["stats"]["verdict/delivered"], 3_100, "{job:#}\n{}", scene.log(0));
-    compare_rows(&read_rows(&scene.path("items-0.db"))?, &expected(&scene.site, &base))?;
+    let meant = expected(&scene.site, &base);
+    compare_rows(&read_rows(&scene.path("items-0.db"))?, &meant)?;
+    compare(&scene.feed(&cloud, "all", 700), &meant)?;
     scene.judge(HITS, 1_000_000);
     assert!(get(port, "/metrics").contains("weir_reports_received{stack=\"e2e\",stage=\"0\"}"));
     let (list, _) = printed(&run(&mut scene.weir(&["jobs"]), 0)?);

@@ -38,6 +38,11 @@ fn half_a_crawl_goes_on_with_two_stages_and_nothing_is_lost_doubled_or_too_early
     std::fs::write(scene.path("damaged"), bytes)?;
     let (_, told) = printed(&run(&mut import("1", "damaged"), 2)?);
     assert!(told.contains("damaged at byte"), "{told}");
+    // What it takes over is not there yet: it does not begin without.
+    let mut early =
+        scene.weir(&["stage", "--stage", "1", "--stages", "2", "--state", "state-1", "--policy", "law.toml"]);
+    let (_, told) = printed(&run(&mut early, 2)?);
+    assert!(told.contains("had 1 stage(s) before") && told.contains("weir stage import"), "{told}");
     run(&mut import("1", FILE), 0)?;
     let (_, told) = printed(&run(&mut import("1", FILE), 2)?);
     assert!(told.contains("imported this already"), "{told}");

@@ -1,21 +1,21 @@
-//! What goes wrong: functions and a stage killed in the middle, copies of messages, a request that kills its function.
+//! What goes wrong: functions and a stage killed in the middle, every tenth message twice, a request that kills its function.
 //!
 //! Named so that it runs behind the other tests: what a killed function has received stays hidden for as long as the function might
 //! have worked on it.
 
-use crate::cloud::{Cloud, Scene, cloud, stop};
+use crate::cloud::{Cloud, STACK, Scene, cloud, stop};
 use serde_json::Value;
-use std::collections::BTreeSet;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-use weir_aws::Aws;
 use weir_e2e::{printed, read_rows, run, until};
-use weir_queue::MessageQueue;
 
 pub const PAGES: usize = 8;
+/// 3,000 listings at four hosts.
+const MANY_PAGES: usize = 25;
+const PART_ROWS: usize = 400;
 pub const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
 const HITS: usize = 60;
 const WINDOW_US: u64 = 500_000;
@@ -80,44 +80,18 @@ fn kill(process: u32) {
     let _ = std::process::Command::new("kill").args(["-KILL", &process.to_string()]).status();
 }
 
-/// Takes messages off the fetch queue, where it is faster than the function, and puts two copies of each in their place.
-fn double(url: String, settings: Vec<(&'static str, String)>, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<usize> {
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let endpoint = settings.iter().find(|(name, _)| *name == "AWS_ENDPOINT_URL").expect("an endpoint");
-        let queue = Aws::at(&endpoint.1, "eu-central-1").queue(&url);
-        let mut doubled = 0;
-        runtime.block_on(async {
-            while !stop.load(Ordering::Relaxed) {
-                // Waiting like the function's own poller: messages are few and gone at once.
-                let Ok(received) = queue.receive(1, Duration::from_secs(1)).await else { continue };
-                for message in received {
-                    let body = message.body.expect("a body");
-                    let copies = [body.clone(), body];
-                    assert!(queue.send(&copies).await.iter().all(Result::is_ok));
-                    // One that could not be settled is a third copy.
-                    let _ = queue.settle(&[message.receipt]).await;
-                    doubled += 1;
-                    // One at a time, a few a second: copies of copies are no flood.
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                }
-            }
-        });
-        doubled
-    })
-}
-
-/// Every listing is in one of two databases, and in one alone; each of them has some.
-pub fn whole(scene: &Scene, told: &str) -> anyhow::Result<()> {
-    let mut urls = BTreeSet::new();
+/// Every listing is in one of two databases, and in one alone; each of them has some. Gives their prices.
+pub fn whole(scene: &Scene, told: &str) -> anyhow::Result<BTreeMap<String, Value>> {
+    let mut prices = BTreeMap::new();
     for index in 0..2 {
         let rows = read_rows(&scene.path(&format!("items-{index}.db")))?;
         assert!(!rows.is_empty(), "both stages had work: {told}");
         for (url, row) in rows {
-            assert!(urls.insert(url.clone()), "{url} is in both databases");
             assert!(row["price"].is_number(), "{url}: {:?}", row["price"]);
+            assert!(prices.insert(url.clone(), row["price"].clone()).is_none(), "{url} is in both databases");
         }
     }
+    let mut urls: BTreeSet<&String> = prices.keys().collect();
     for host in HOSTS {
         let base = format!("http://{host}:{}", scene.site.port());
         for listing in scene.site.portal().for_host(host).iter() {
@@ -125,31 +99,32 @@ pub fn whole(scene: &Scene, told: &str) -> anyhow::Result<()> {
         }
     }
     assert!(urls.is_empty(), "nothing that is not on the site: {urls:?}");
-    Ok(())
+    Ok(prices)
 }
 
 #[test]
 fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice() -> anyhow::Result<()> {
     let cloud = cloud();
-    let scene = Scene::new(&cloud, 2, PAGES);
-    scene.write("four.toml", &spider(&scene));
+    let scene = Scene::new(&cloud, 2, MANY_PAGES);
+    scene.write("four.toml", &spider_of(&scene, &HOSTS, MANY_PAGES));
     // A law for each name: that of the test's domains, which the list of public suffixes takes for one each.
     scene.write("law.toml", &format!("[default]\nhits = {HITS}\nwindow = \"500ms\"\nmoderated = false\n"));
-    let mut stages: Vec<_> = (0..2).map(|index| scene.start(index, &[])).collect();
-    let ended = Arc::new(AtomicBool::new(false));
-    let doubler = double(cloud.queue("fetch"), cloud.emulator.settings(), Arc::clone(&ended));
-    let output = run(&mut scene.weir(&["enqueue", "four.toml", "--shards", "8", "-s", "retry.times=5", "--json"]), 0)?;
+    let feed = format!("s3://{}/feeds/faults/%(stage)s-p%(batch_id)d.jsonl", cloud.bucket());
+    let start = |index| scene.start(index, &["-o", &feed, "-s", &format!("feed.part_rows={PART_ROWS}"), "--slot", "2"]);
+    let mut stages: Vec<_> = (0..2).map(start).collect();
+    let twice = cloud.twice(10);
+    let output = run(&mut scene.weir(&["enqueue", "four.toml", "--shards", "20", "-s", "retry.times=5", "--json"]), 0)?;
     let opened: Value = serde_json::from_str(printed(&output).0.trim())?;
     let job = opened["job"].to_string();
     let asked = |count: usize| until("requests", || scene.site.log().len() >= count);
-    asked(150);
+    asked(500);
     let victims = functions(&cloud);
     victims.iter().for_each(|process| kill(*process));
     assert!(!victims.is_empty(), "a function ran");
-    asked(300);
+    asked(1_000);
     stages[1].signal("-KILL")?;
     stages[1].0.wait()?;
-    stages[1] = scene.start(1, &[]);
+    stages[1] = start(1);
     let (mut last, mut looks) = (Value::Null, 0u32);
     until("the end of the job", || {
         let output = scene.weir(&["jobs", "show", &job, "--json"]).output().expect("weir starts");
@@ -161,14 +136,18 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
         }
         !last["outcome"].is_null()
     });
-    ended.store(true, Ordering::Relaxed);
-    let doubled = doubler.join().expect("no panic");
     let told = format!("{last:#}\n--- 0\n{}\n--- 1\n{}", scene.log(0), scene.log(1));
     assert_eq!(last["outcome"], "finished", "{told}");
-    let pages = HOSTS.len() * PAGES * 31;
+    let pages = HOSTS.len() * MANY_PAGES * 31;
     assert_eq!(last["stats"]["verdict/delivered"], pages, "{told}");
-    assert!(doubled > 0, "messages came twice");
-    whole(&scene, &told)?;
+    let doubled = twice.counts();
+    for queue in ["fetch", "reports-0", "reports-1"] {
+        assert!(doubled.get(&format!("{STACK}-{queue}")).is_some_and(|count| *count > 0), "{queue}: {doubled:?}");
+    }
+    let prices = whole(&scene, &told)?;
+    let feed = scene.feed(&cloud, "faults", PART_ROWS);
+    let in_feed: BTreeMap<String, Value> = feed.into_iter().map(|(url, item)| (url, item["price"].clone())).collect();
+    assert!(in_feed == prices, "{} items in the feeds, {} in the tables: {told}", in_feed.len(), prices.len());
     scene.judge(HITS, WINDOW_US);
     stages.into_iter().for_each(stop);
     Ok(())
@@ -176,10 +155,13 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
 
 /// Whoever of these processes is at the other end of a connection of this machine.
 fn at_the_other_end(stream: &TcpStream, processes: Vec<u32>) -> Option<u32> {
-    let port = format!(":{:04X}", stream.peer_addr().ok()?.port());
+    // Its end has the port at the other end and ours as its peer's: another connection, ended lately, may have had the same port.
+    let [port, ours] =
+        [stream.peer_addr().ok()?, stream.local_addr().ok()?].map(|address| format!(":{:04X}", address.port()));
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
     let mut rows = tables.iter().flat_map(|table| table.lines()).map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let inode = rows.find(|row| row.get(1).is_some_and(|local| local.ends_with(&port)))?.get(9)?.to_string();
+    let is_it = |row: &Vec<&str>| row.len() > 9 && row[1].ends_with(&port) && row[2].ends_with(&ours) && row[9] != "0";
+    let inode = rows.find(is_it)?[9].to_owned();
     let socket = format!("socket:[{inode}]");
     processes.into_iter().find(|process| {
         let files = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
@@ -187,8 +169,8 @@ fn at_the_other_end(stream: &TcpStream, processes: Vec<u32>) -> Option<u32> {
     })
 }
 
-/// A server whose page no function survives: whoever asks for it is killed before it has an answer.
-fn deadly(cloud: &Cloud) -> anyhow::Result<(u16, Arc<AtomicUsize>)> {
+/// A server whose page no function survives: whoever asks for it is killed before it has an answer. Until it is tame.
+fn deadly(cloud: &Cloud, tame: Arc<AtomicBool>) -> anyhow::Result<(u16, Arc<AtomicUsize>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     let deaths = Arc::new(AtomicUsize::new(0));
@@ -197,7 +179,10 @@ fn deadly(cloud: &Cloud) -> anyhow::Result<(u16, Arc<AtomicUsize>)> {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let read = stream.read(&mut [0; 4096]).unwrap_or(0);
-            if read > 0 {
+            if read > 0 && tame.load(Ordering::Relaxed) {
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n<p>no");
+            } else if read > 0 {
                 counted.fetch_add(1, Ordering::Relaxed);
                 at_the_other_end(&stream, descendants(pid)).into_iter().for_each(kill);
             }
@@ -207,15 +192,17 @@ fn deadly(cloud: &Cloud) -> anyhow::Result<(u16, Arc<AtomicUsize>)> {
 }
 
 #[test]
-fn what_kills_its_function_each_time_is_dead_lettered_by_name_and_all_else_is_delivered() -> anyhow::Result<()> {
+fn what_kills_its_function_each_time_is_dead_lettered_by_name_and_enters_again_when_it_may() -> anyhow::Result<()> {
     let cloud = cloud();
     let scene = Scene::new(&cloud, 1, 2);
-    let (port, deaths) = deadly(&cloud)?;
+    let tame = Arc::new(AtomicBool::new(false));
+    let (port, deaths) = deadly(&cloud, Arc::clone(&tame))?;
     let deadly = format!("start = [\"http://deadly.localhost:{port}/\", ");
     let text = spider_of(&scene, &["a.localhost"], 2).replacen("start = [", &deadly, 1);
     scene.write("deadly.toml", &text);
     scene.write("law.toml", "");
-    let stage = scene.start(0, &[]);
+    // What died is noticed when its slot, time-out and grace are over.
+    let mut stage = scene.start(0, &["--slot", "1"]);
     let settings = ["-s", "retry.times=1", "-s", "robots=false"];
     let mut enqueue = scene.weir(&["enqueue", "deadly.toml", "--shards", "2", "--wait", "--json"]);
     let output = run(enqueue.args(settings), 0)?;
@@ -224,7 +211,37 @@ fn what_kills_its_function_each_time_is_dead_lettered_by_name_and_all_else_is_de
     assert_eq!(job["stats"]["verdict/dead_lettered/killed_the_function"], 1, "{told}");
     assert_eq!(job["stats"]["verdict/delivered"], 2 * 31, "{told}");
     assert_eq!(read_rows(&scene.path("items-0.db"))?.len(), 60, "{told}");
-    assert_eq!(deaths.load(Ordering::Relaxed), 2, "asked once, and once more alone");
+    assert_eq!(deaths.load(Ordering::Relaxed), 2, "asked once, and once more alone: {told}");
+    // It is to be seen from outside, and enters again from there.
+    let letters = || -> Vec<Value> {
+        let output = scene.weir(&["dead-letters", "list", "--json"]).output().expect("weir starts");
+        let listed: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        listed["letters"].as_array().cloned().unwrap_or_default()
+    };
+    until("the letter in the bucket", || !letters().is_empty());
+    let letter = letters().remove(0);
+    let url = format!("http://deadly.localhost:{port}/");
+    assert_eq!((&letter["id"], &letter["verdict"]), (&"0/1".into(), &"killed_the_function".into()), "{letter:#}");
+    assert_eq!(letter["request"]["url"], url.as_str(), "{letter:#}");
+    let (shown, _) = printed(&run(&mut scene.weir(&["dead-letters", "show", "0/1"]), 0)?);
+    assert!(shown.contains(&url) && shown.contains("killed_the_function"), "{shown}");
+    // A stage that is killed before it has written its pages writes them when it starts.
+    cloud.forget("dead-letters/");
+    stage.signal("-KILL")?;
+    stage.0.wait()?;
+    let stage = scene.start(0, &["--slot", "1"]);
+    until("the letter to come back", || !letters().is_empty());
+    tame.store(true, Ordering::Relaxed);
+    let (said, _) = printed(&run(&mut scene.weir(&["dead-letters", "replay", "0/1"]), 0)?);
+    let job: String = said.chars().skip("job ".len()).take_while(char::is_ascii_digit).collect();
+    let mut last = Value::Null;
+    until("the end of the replay", || {
+        let output = scene.weir(&["jobs", "show", &job, "--json"]).output().expect("weir starts");
+        last = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        !last["outcome"].is_null()
+    });
+    assert_eq!((&last["outcome"], &last["stats"]["verdict/delivered"]), (&"finished".into(), &1.into()), "{last:#}");
+    until("the letter to go", || letters().is_empty());
     stop(stage);
     Ok(())
 }
