@@ -69,6 +69,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         sinks: options.sinks.iter().map(Output::name).collect(),
         best_effort: options.sinks.iter().filter(|sink| !sink.required).map(Output::name).collect(),
         replays: options.replay.is_some(),
+        backfills: None,
         made_by: options.made_by.clone(),
         schemas: options.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
         now: started_at.unix_ms(),

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod deployment;
 pub mod enqueue;
 pub mod events;
+pub mod export;
 pub mod feeds;
 pub mod files;
 pub mod geo;
