@@ -5,7 +5,7 @@
 //! again, which changes nothing. Invariant: an incomplete crawl, and one that has seen nothing at all, marks nothing.
 
 use crate::engine::Engine;
-use crate::state::{Chosen, Document};
+use crate::state::{Chosen, Document, JobEntry};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,8 +55,9 @@ impl Delisting {
         let now = |before: &ItemSchema| {
             spider.schemas().iter().position(|schema| schema.name == before.name).map(|at| at as u16)
         };
-        // A replay sees its letters alone.
-        let this = document.jobs.iter().find(|entry| entry.id == chosen.job.0 && !entry.replays);
+        // A replay sees its letters alone, a backfill its rows.
+        let crawls = |entry: &&JobEntry| !entry.replays && entry.backfills.is_none();
+        let this = document.jobs.iter().find(|entry| entry.id == chosen.job.0).filter(crawls);
         let forerunners = document.jobs.iter().filter(|entry| {
             this.is_some_and(|this| entry.id < this.id && entry.spider == this.spider && entry.args == this.args)
         });

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{LogLine, Offer, OfferSource};
 use weir_geo::Command;
 use weir_model::{JobId, LinkBatch, SinkId, Tick};
-use weir_stage::{Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
+use weir_stage::{Again, Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
 
 /// How long the stage sleeps when requests are due but nothing may be released; a report wakes it before.
 const FULL_PAUSE_US: u64 = 100_000;
@@ -195,6 +195,13 @@ impl Engine {
                 }
                 Input::Computed { answer, notes: counted } => {
                     events.extend(answer.map(Event::Computed));
+                    notes.extend(counted);
+                }
+                Input::Rows { items, notes: counted } => {
+                    for item in items {
+                        let page = self.page_of_none();
+                        events.push(Event::Locate(Box::new(Again { page, item, sinks: u32::MAX, computes: false })));
+                    }
                     notes.extend(counted);
                 }
                 Input::Geocoded(answers) => events.extend(answers.into_iter().map(Event::Geo)),

@@ -4,6 +4,7 @@
 //! engine runs under the simulation in `tests/sim`.
 
 mod audit;
+mod backfill;
 mod clock;
 mod compute;
 mod crawl;
@@ -38,6 +39,7 @@ mod stored;
 mod telling;
 
 pub use audit::{Audit, AuditOptions, Difference, SinkAudit, audit};
+pub use backfill::Backfill;
 pub use clock::SystemClock;
 pub use compute::{Compute, ComputeOptions, Given};
 pub use crawl::{crawl, notes};

@@ -1,6 +1,7 @@
 //! The commands. Each reads its arguments, puts the pieces together, and says what came of it.
 
 pub mod audit;
+pub mod backfill;
 pub mod check;
 pub mod crawl;
 pub mod dead_letters;
