@@ -301,7 +301,9 @@ impl Driver {
             self.rows = None;
         }
         let enters = !(items.is_empty() && notes.is_empty());
-        self.engine.feed(Input::Rows { items, notes });
+        if enters {
+            self.engine.feed(Input::Rows { items, notes });
+        }
         Ok(enters)
     }
 

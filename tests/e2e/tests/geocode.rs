@@ -257,6 +257,22 @@ fn what_was_delivered_without_a_location_is_looked_up_later_and_a_crawl_then_cha
     for job in ["1", "2", "3"] {
         audit_holds(&stand, job)?;
     }
+    // What was filled is still the crawl's.
+    let mut command = stand.command(weir());
+    command.args([
+        "export",
+        "1",
+        "--state",
+        "state",
+        "--from",
+        &redis,
+        "--format",
+        "jsonl",
+        "--fields",
+        "url,location",
+    ]);
+    let (exported, _) = printed(&run(&mut command, 0)?);
+    ensure!(exported.lines().filter(|line| line.contains("\"lat\"")).count() == LISTINGS, "{exported}");
     // Again: nothing to ask, nothing to write.
     let (said, _) = printed(&run(&mut backfill(&stand, &["1"]), 0)?);
     ensure!(
