@@ -94,3 +94,21 @@ fn every_row_says_what_to_use_and_names_tests_that_exist() {
         }
     }
 }
+
+#[test]
+fn rust_in_the_docs_stands_in_a_program_that_is_compiled() {
+    let read = |path: &str| {
+        let path = weir_e2e::root().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let (docs, program) = (read("docs/computation.md"), read("dataflow/driver/examples/compute_speed.rs"));
+    let blocks: Vec<&str> = docs.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!blocks.is_empty());
+    for part in blocks.iter().flat_map(|block| block.split("\n\n")) {
+        // Imports stand among others there.
+        let parts: Vec<&str> = if part.starts_with("use ") { part.lines().collect() } else { vec![part.trim_end()] };
+        for part in parts {
+            assert!(program.contains(part), "the program has not:\n{part}");
+        }
+    }
+}
