@@ -8,20 +8,15 @@
 use crate::clock::SystemClock;
 use crate::engine::Engine;
 use crate::error::CrawlError;
-use crate::io::EngineConfig;
 use crate::letters::Content;
-use crate::opening::recover;
 use crate::state::{JobEntry, State};
+use crate::stored::{self, content_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
-use weir_connector::{JobInfo, Read, Sink, SinkKind, StoredItem, read};
-use weir_frontier::FrontierConfig;
-use weir_geo::{Location, hash_with_location};
-use weir_model::{Clock, FieldKind, ItemSchema, JobId, Outcome, Value};
-use weir_spider::identity;
-use weir_stage::{Stage, StageConfig, item_of_record};
+use weir_connector::{JobInfo, Sink, SinkKind, StoredItem, read};
+use weir_model::{JobId, Outcome};
+use weir_stage::item_of_record;
 use weir_store::Replayed;
 
 /// What is audited.
@@ -95,17 +90,14 @@ pub struct Difference {
 pub fn audit(options: AuditOptions) -> Result<Audit, CrawlError> {
     let clock = SystemClock::start();
     let mut state = State::open(&options.state, &clock)?;
-    let Some(entry) = state.document.job(options.job).cloned() else {
-        let known: Vec<String> = state.document.jobs.iter().map(|job| format!("{} ({})", job.id, job.spider)).collect();
-        state.close()?;
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(CrawlError::Usage(format!(
-            "job {}: {} has no such job, expected one of: {known}",
-            options.job,
-            options.state.display()
-        )));
+    let entry = match stored::job_of(&state.document, options.job, &options.state) {
+        Ok(entry) => entry,
+        Err(error) => {
+            state.close()?;
+            return Err(error);
+        }
     };
-    let mut engine = engine_of(&mut state, &clock)?;
+    let mut engine = stored::engine_of(&mut state, &clock)?;
     state.letters.append(&engine.take_letters(), &state.document)?;
     let mut auditor = Auditor::new(&state, &engine, entry);
     for sink in options.sinks {
@@ -118,22 +110,12 @@ pub fn audit(options: AuditOptions) -> Result<Audit, CrawlError> {
     Ok(audit)
 }
 
-/// The state in memory, as a crawl has it, with no job open.
-fn engine_of(state: &mut State, clock: &dyn Clock) -> Result<Engine, CrawlError> {
-    let lanes = state.store.allocate_lanes(2);
-    let boot = state.document.boot;
-    let frontier = Arc::new(FrontierConfig::default());
-    let stage = Stage::new(&StageConfig { frontier, boot, lanes: lanes[..1].to_vec(), geocoding: None });
-    let mut engine = Engine::new(stage, EngineConfig::new(lanes[1], boot));
-    recover(&mut engine, &mut state.recovery)?;
-    engine.finish_replay(clock.now());
-    Ok(engine)
-}
-
 /// An item of the job: its content.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     hash: u64,
+    /// A backfill found its location later: the job's feeds have it as it left its page.
+    filled: bool,
 }
 
 struct Auditor {
@@ -149,10 +131,8 @@ impl Auditor {
         let job = JobId(entry.id);
         let figures = engine.figures(job);
         let mut expected = HashMap::new();
-        engine.each_known(&mut |known| {
-            if known.job == job {
-                expected.insert(known.id.0, Expected { hash: known.hash });
-            }
+        stored::each_of_job(engine, &state.document, &entry, &mut |known| {
+            expected.insert(known.id.0, Expected { hash: known.hash, filled: known.job != job });
         });
         let audit = Audit {
             job: entry.id,
@@ -164,14 +144,7 @@ impl Auditor {
             items: expected.len() as u64,
             ..Audit::default()
         };
-        let info = JobInfo {
-            state: state.document.state_id(),
-            job,
-            spider: entry.spider.clone(),
-            started: entry.started,
-            schemas: entry.schemas.iter().cloned().map(Arc::new).collect(),
-            resume: None,
-        };
+        let info = stored::info_of(&state.document, &entry);
         let mut auditor = Auditor { audit, entry, info, expected, names: BTreeMap::new() };
         auditor.complain_of_urls();
         auditor
@@ -222,6 +195,11 @@ impl Auditor {
                 Some("doubled")
             } else if stored.hash.is_some_and(|hash| hash != meant.hash) {
                 Some("other_version")
+            } else if meant.filled && !is_keyed {
+                found.unsure += 1;
+                found.same += 1;
+                *times |= SAME;
+                None
             } else if content.hashes.as_ref().is_some_and(|hashes| !hashes.contains(&meant.hash)) {
                 // A feed also holds the versions that a newer one of the same job took over from.
                 if is_keyed { Some("altered") } else { None }
@@ -245,9 +223,7 @@ impl Auditor {
                 }
             }
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| CrawlError::System { what: "a sink's runtime", error })?;
-        if let Err(error) = runtime.block_on(sink.read_back(&self.info, &mut take)) {
+        if let Err(error) = stored::read_back(&mut *sink, &self.info, &mut take)? {
             found.failed = Some(error.to_string());
         } else {
             for (id, meant) in &self.expected {
@@ -354,51 +330,4 @@ fn refused(state: &State, sink: u8, expected: &HashMap<u128, Expected>) -> BTree
         _ => None,
     });
     refused.filter(|(id, _)| expected.contains_key(id)).collect()
-}
-
-/// What a row's values say of it.
-struct StoredContent {
-    /// Its identity, when its key is there.
-    id: Option<u128>,
-    /// The content hashes that its values may have been written with; `None`: they do not tell.
-    hashes: Option<Vec<u64>>,
-}
-
-fn content_of(schema: &ItemSchema, stored: &StoredItem) -> StoredContent {
-    let mut values = Vec::with_capacity(stored.values.len());
-    let (mut unsure, mut foreign) = (false, false);
-    for (field, read) in schema.fields.iter().zip(&stored.values) {
-        values.push(match read {
-            Read::Value(value) => value.clone(),
-            Read::Unsure => {
-                unsure |= !field.volatile;
-                Value::Null
-            }
-            Read::Foreign => {
-                foreign |= !field.volatile;
-                Value::Null
-            }
-        });
-    }
-    let (id, hash) = identity::identity_of(schema, &values);
-    // Without a key of its own an item's identity is its content, and a location came after it.
-    let id = if schema.key.is_empty() && unsure { None } else { id };
-    let mut hashes = vec![hash];
-    // A location that the geocoder found was not in the hash that the page gave.
-    for (at, field) in schema.fields.iter().enumerate().filter(|(_, field)| field.kind == FieldKind::GeoPoint) {
-        if let Value::Geo { lat, lon } = values[at]
-            && !field.volatile
-            && let Ok(location) = Location::new(lat, lon)
-        {
-            let mut before = values.clone();
-            before[at] = Value::Null;
-            hashes.push(hash_with_location(identity::identity_of(schema, &before).1, at, Some(location)));
-        }
-    }
-    let hashes = match (foreign, unsure) {
-        (true, _) => Some(Vec::new()),
-        (false, true) => None,
-        (false, false) => Some(hashes),
-    };
-    StoredContent { id: id.map(|id| id.0), hashes }
 }

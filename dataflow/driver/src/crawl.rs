@@ -9,6 +9,7 @@
 //! ```
 //! This module performs actions and feeds inputs; what they mean is decided in `engine`.
 
+use crate::backfill::Rows;
 use crate::clock::SystemClock;
 use crate::compute::{self, Broken, Computer};
 use crate::delisting::Delisting;
@@ -52,7 +53,11 @@ pub(crate) enum ToDriver {
 
 /// Runs one job to its end.
 pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<CrawlReport, CrawlError> {
-    compute::check(&options.compute, &options.spider).map_err(CrawlError::Usage)?;
+    // What is read back from a sink has been computed.
+    let computes = options.backfill.is_none();
+    if computes {
+        compute::check(&options.compute, &options.spider).map_err(CrawlError::Usage)?;
+    }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let started_at = clock.now();
     let mut state = State::open(&options.state, &*clock)?;
@@ -69,6 +74,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         sinks: options.sinks.iter().map(Output::name).collect(),
         best_effort: options.sinks.iter().filter(|sink| !sink.required).map(Output::name).collect(),
         replays: options.replay.is_some(),
+        backfills: options.backfill.as_ref().map(|backfill| backfill.job),
         made_by: options.made_by.clone(),
         schemas: options.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
         now: started_at.unix_ms(),
@@ -110,6 +116,15 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         }
         return Ok(report);
     }
+    let rows = match options.backfill.take() {
+        Some(backfill) => {
+            let waiters_max =
+                options.geocoding.as_ref().map_or(usize::MAX, |geocoding| geocoding.geocoding.config.waiters_max);
+            let place = (&document, &*options.state);
+            Some(Rows::new(backfill, chosen.job, place, &options.spider, waiters_max)?)
+        }
+        None => None,
+    };
     let letters = replay::letters(&options, state.letters.known(), &chosen.sinks)?;
     let snapshot_bytes = options.settings.journal_snapshot_bytes;
     let (to_driver, inbox) = channel();
@@ -154,7 +169,9 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         None => GeocodeThread::none(),
     };
     let mut computer = Computer::new(options.compute, Broken::Fails, to_driver.clone());
-    computer.open(chosen.job, &options.spider)?;
+    if computes {
+        computer.open(chosen.job, &options.spider)?;
+    }
     if let Some(events) = &mut events {
         events.opened(options.spider.name(), chosen.continued);
     }
@@ -167,6 +184,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         fetchers,
         geocoder,
         computer: Some(computer),
+        rows,
         sinks,
         unanswered: BTreeMap::new(),
         leaving: BTreeSet::new(),
@@ -197,6 +215,8 @@ struct Driver {
     geocoder: GeocodeThread,
     /// Until the end.
     computer: Option<Computer>,
+    /// What a backfill looks up, until all of it has entered.
+    rows: Option<Rows>,
     sinks: Vec<SinkThread>,
     /// Items that a sink has and has not answered for.
     unanswered: BTreeMap<SinkId, usize>,
@@ -248,7 +268,16 @@ impl Driver {
                 return Outcome::Failed;
             }
             self.engine.leave_items(self.sinks_leave());
-            if let Some(outcome) = self.engine.is_over(self.job) {
+            let over = self.engine.is_over(self.job);
+            match self.enter_rows(over) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    self.failure = Some(error);
+                    return Outcome::Failed;
+                }
+            }
+            if let Some(outcome) = over {
                 return outcome;
             }
             self.snapshot_when_due(now);
@@ -257,6 +286,26 @@ impl Driver {
                 return Outcome::Failed;
             }
         }
+    }
+
+    /// Lets the next rows of a backfill enter, when there is room; true: some did. `over`: what was under way before is finished.
+    fn enter_rows(&mut self, over: Option<Outcome>) -> Result<bool, CrawlError> {
+        let Some(rows) = &mut self.rows else { return Ok(false) };
+        let stops =
+            self.engine.stopping(self.job).is_some() || over.is_some_and(|outcome| outcome != Outcome::Finished);
+        if stops || !(rows.is_read() || over.is_some()) || !rows.has_room(self.engine.live(self.job).pages) {
+            return Ok(false);
+        }
+        let notes = if rows.is_read() { Vec::new() } else { rows.read(&self.engine)? };
+        let items = rows.next_lot()?;
+        if items.is_empty() {
+            self.rows = None;
+        }
+        let enters = !(items.is_empty() && notes.is_empty());
+        if enters {
+            self.engine.feed(Input::Rows { items, notes });
+        }
+        Ok(enters)
     }
 
     /// Whether what still waits for sinks is left to the next run: some do not answer and the crawl is to stop; the others have

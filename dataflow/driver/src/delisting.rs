@@ -59,10 +59,12 @@ impl Delisting {
         let now = |before: &ItemSchema| {
             spider.schemas().iter().position(|schema| schema.name == before.name).map(|at| at as u16)
         };
-        // A replay sees its letters alone.
-        let forerunners = document.jobs.iter().filter(|entry| {
-            !this.replays && entry.id < this.id && entry.spider == this.spider && entry.args == this.args
-        });
+        // A replay sees its letters alone, a backfill its rows.
+        let crawls = !this.replays && this.backfills.is_none();
+        let forerunners = document
+            .jobs
+            .iter()
+            .filter(|entry| crawls && entry.id < this.id && entry.spider == this.spider && entry.args == this.args);
         Delisting {
             job: JobId(this.id),
             at: this.began_us,

@@ -21,13 +21,16 @@ use crate::record;
 use std::collections::{BTreeMap, VecDeque};
 use weir_frontier::{LogLine, Offer, OfferSource};
 use weir_geo::Command;
-use weir_model::{JobId, LinkBatch, SinkId, Tick};
-use weir_stage::{Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
+use weir_model::{ExtractionNote, JobId, LinkBatch, SinkId, Tick};
+use weir_stage::{Again, Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
 
 /// How long the stage sleeps when requests are due but nothing may be released; a report wakes it before.
 const FULL_PAUSE_US: u64 = 100_000;
 /// How long it sleeps when something is due that waits for its body; the body wakes it before.
 const LOAD_PAUSE_US: u64 = 1_000;
+
+/// Counter of start URLs that the spider's hooks dropped.
+const START_DROPPED: &str = "hook/start/dropped";
 
 /// Start URLs in one offer.
 const OFFER_URLS: usize = 256;
@@ -197,6 +200,13 @@ impl Engine {
                     events.extend(answer.map(Event::Computed));
                     notes.extend(counted);
                 }
+                Input::Rows { items, notes: counted } => {
+                    for item in items {
+                        let page = self.page_of_none();
+                        events.push(Event::Locate(Box::new(Again { page, item, sinks: u32::MAX, computes: false })));
+                    }
+                    notes.extend(counted);
+                }
                 Input::Geocoded(answers) => events.extend(answers.into_iter().map(Event::Geo)),
                 Input::Synced { group } => self.synced(group),
             }
@@ -241,7 +251,7 @@ impl Engine {
 
     /// Start URLs come in batches, as the queues run low; how far they came is in the same group as their admission.
     fn offer_start(&mut self, now: Tick, events: &mut Vec<Event>) {
-        let mut records = Vec::new();
+        let (mut records, mut dropped) = (Vec::new(), Vec::new());
         let offered = std::mem::take(&mut self.offered);
         for (job, run) in &mut self.jobs {
             let queued = self.live.get(job).map_or(0, |live| live.urls.queued) + offered;
@@ -257,6 +267,7 @@ impl Engine {
                 let piece = OFFER_URLS.min((end - run.start_next) as usize);
                 let mut links = LinkBatch::default();
                 run.fill(piece, &mut links);
+                dropped.push((*job, piece - links.len().min(piece)));
                 run.start_next += piece as u64;
                 events.push(Event::Offer(Offer { job: *job, source: OfferSource::Start, links, ..Offer::default() }));
             }
@@ -264,6 +275,11 @@ impl Engine {
         }
         for record in records {
             self.write_own(now, &record);
+        }
+        for (job, count) in dropped.into_iter().filter(|(_, count)| *count > 0) {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            let note = ExtractionNote { counter: START_DROPPED.into(), count, example: "".into() };
+            self.keep_notes(now, &[(job, note)]);
         }
     }
 

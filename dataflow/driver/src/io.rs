@@ -3,7 +3,7 @@
 use crate::exchange::{Inward, Parcel};
 use crate::letters::LetterOp;
 use weir_frontier::Addr;
-use weir_model::{ExtractionNote, FetchMessage, JobId, ReceiptId, Report, SinkId};
+use weir_model::{ExtractionNote, FetchMessage, Item, JobId, ReceiptId, Report, SinkId};
 use weir_stage::{Computed, Computing, LaneBytes, OutboxId, OutboxItem, SinkVerdict};
 
 /// Bounds of an engine. Each is a limit on something in flight.
@@ -127,6 +127,13 @@ pub enum Input {
     },
     /// A geocode provider or cache has answered.
     Geocoded(Vec<weir_geo::Event>),
+    /// Rows of a backfill enter.
+    Rows {
+        /// Items as a sink holds them, for an open job, with the version that they are to be written with.
+        items: Vec<Item>,
+        /// Counters.
+        notes: Vec<(JobId, ExtractionNote)>,
+    },
     /// A computation has ended, or there is something to count of one.
     Computed {
         /// What came of an item.

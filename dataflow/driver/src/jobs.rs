@@ -9,7 +9,7 @@ use weir_stage::SinkMasks;
 
 /// Start URLs, by number: so that a resumed job goes on where it stopped and shards can be cut.
 pub trait StartSource: Send {
-    /// Appends `count` URLs from number `from` on.
+    /// Appends `count` URLs from number `from` on, without those that the spider drops.
     fn fill(&self, from: u64, count: usize, out: &mut LinkBatch);
 }
 

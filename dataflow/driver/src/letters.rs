@@ -175,11 +175,11 @@ impl Engine {
             self.letters.leave(letter.id);
             events.push(match letter.content {
                 Content::Item { sink, item } => {
-                    let (page, item) = (self.letter_page(), Item { job, ..item });
+                    let (page, item) = (self.page_of_none(), Item { job, ..item });
                     Event::Again(Box::new(Again { page, item, sinks: 1 << sink.0, computes: false }))
                 }
                 Content::Uncomputed { item, .. } => {
-                    let (page, item) = (self.letter_page(), Item { job, ..item });
+                    let (page, item) = (self.page_of_none(), Item { job, ..item });
                     Event::Again(Box::new(Again { page, item, sinks: u32::MAX, computes: true }))
                 }
                 Content::Request { target, request, .. } => {
@@ -203,8 +203,8 @@ impl Engine {
         (self.letters.live.len() as u64, self.letters.beyond)
     }
 
-    /// A number that no page has: that of the page which a replayed item stands for.
-    fn letter_page(&mut self) -> ReleaseId {
+    /// A number that no page has: that of the page which an item stands for that enters again.
+    pub(crate) fn page_of_none(&mut self) -> ReleaseId {
         self.letters.pages += 1;
         let (number, slot) = (PAGES - self.letters.pages, self.letters.pages % u64::from(weir_frontier::SLOTS));
         ReleaseId((u64::from(self.config.boot) << 44) | (number << 6) | slot)

@@ -4,6 +4,7 @@
 //! engine runs under the simulation in `tests/sim`.
 
 mod audit;
+mod backfill;
 mod clock;
 mod compute;
 mod crawl;
@@ -13,6 +14,7 @@ mod engine;
 mod error;
 mod events;
 mod exchange;
+mod export;
 mod fetchers;
 pub mod fetching;
 mod figures;
@@ -34,15 +36,18 @@ mod report;
 mod settings;
 mod sinks;
 mod state;
+mod stored;
 mod telling;
 
 pub use audit::{Audit, AuditOptions, Difference, SinkAudit, audit};
+pub use backfill::Backfill;
 pub use clock::SystemClock;
 pub use compute::{Compute, ComputeOptions, Given};
 pub use crawl::{crawl, notes};
 pub use engine::Engine;
 pub use error::CrawlError;
 pub use exchange::{Inward, Parcel};
+pub use export::{ExportOptions, Exported, export};
 pub use figures::JobFigures;
 pub use geocoder::{CacheFuture, GeocodeCache, GeocodeOptions};
 pub use io::{Action, EngineConfig, Input};

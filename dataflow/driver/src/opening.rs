@@ -116,7 +116,8 @@ pub(crate) fn job_run(options: &CrawlOptions, chosen: &Chosen, now: Tick) -> Job
     // A replay is for its letters: the pages behind them are another crawl's.
     let depth_max = options.replay.as_ref().filter(|replay| !replay.follow).map_or(settings.depth_max, |_| Some(0));
     let settings = Settings { depth_max, ..settings.clone() };
-    let start_count = if options.replay.is_some() { 0 } else { spider.start_urls().len() };
+    let has_none = options.replay.is_some() || options.backfill.is_some();
+    let start_count = if has_none { 0 } else { spider.start_urls().len() };
     JobRun { masks, start_count, ..new_run(&settings, spider, chosen.job, now) }
 }
 

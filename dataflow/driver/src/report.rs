@@ -1,5 +1,6 @@
 //! What a crawl is asked for and what it tells: options, progress, report. Only values.
 
+use crate::backfill::Backfill;
 use crate::compute::ComputeOptions;
 use crate::figures::JobFigures;
 use crate::geocoder::GeocodeOptions;
@@ -37,6 +38,8 @@ pub struct CrawlOptions {
     pub fresh: bool,
     /// Dead letters to let enter again, instead of the start URLs.
     pub replay: Option<Replay>,
+    /// Locations to look up that a job's items lack, instead of the start URLs.
+    pub backfill: Option<Backfill>,
     /// How the command was given: kept with the job.
     pub made_by: Option<MadeBy>,
     /// Takes a line for each event (docs/events.md).

@@ -113,6 +113,9 @@ pub struct JobEntry {
     /// It lets dead letters enter again, and has no start URLs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replays: bool,
+    /// It looks up what items of this job lack, and has no start URLs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfills: Option<u64>,
     /// Those of its sinks that are not required.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub best_effort: Vec<u8>,
@@ -256,6 +259,8 @@ pub struct Wanted {
     pub best_effort: Vec<String>,
     /// It lets dead letters enter again.
     pub replays: bool,
+    /// It looks up what items of this job lack.
+    pub backfills: Option<u64>,
     /// How it is begun.
     pub made_by: Option<MadeBy>,
     /// Its item types.
@@ -320,7 +325,7 @@ impl Document {
             entry.outcome.is_none()
                 && entry.spider == wanted.spider
                 && entry.args == wanted.args
-                && entry.replays == wanted.replays
+                && (entry.replays, entry.backfills) == (wanted.replays, wanted.backfills)
         };
         if fresh {
             for entry in self.jobs.iter_mut().filter(|entry| same(entry)) {
@@ -358,6 +363,7 @@ impl Document {
             started: wanted.now,
             outcome: None,
             replays: wanted.replays,
+            backfills: wanted.backfills,
             best_effort,
             made_by: wanted.made_by.clone(),
             schemas: wanted.schemas.clone(),
@@ -425,6 +431,7 @@ mod tests {
             sinks: vec!["items.jsonl".into()],
             best_effort: Vec::new(),
             replays: false,
+            backfills: None,
             made_by: None,
             schemas: Vec::new(),
             now: UnixMs(5),

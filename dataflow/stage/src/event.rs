@@ -41,6 +41,8 @@ pub enum Event {
     },
     /// A dead letter's item is to be written again.
     Again(Box<Again>),
+    /// An item that a sink holds without its location: it begins with the geocoder.
+    Locate(Box<Again>),
     /// A sink has marked listings as gone.
     Delisted(Box<Delisted>),
     /// Another stage has seen listings that this one knew.

@@ -96,7 +96,7 @@ pub(crate) fn owner(event: &Event) -> Option<u8> {
     match event {
         Event::Report(report) => Some(page_slot(report.release)),
         Event::Written { id, .. } | Event::Refused { id, .. } => Some(id.slot()),
-        Event::Again(again) => Some(page_slot(again.page)),
+        Event::Again(again) | Event::Locate(again) => Some(page_slot(again.page)),
         Event::Delisted(delisted) => Some(delisted.slot),
         Event::SeenElsewhere(seen) => Some(seen.slot),
         Event::Computed(computed) => Some(computed.id.slot()),

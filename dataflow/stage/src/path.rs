@@ -1,7 +1,8 @@
 //! What an item passes, in order: one table. The dataflow is built from it, and docs/events.md shows it.
 //!
-//! Decides the order and the names; knows nothing of how a stage works. Invariants: an item enters by the first stage, changes only
-//! in stages before `Items`, which decides by its content hash where it must go, and is settled in the last.
+//! Decides the order and the names; knows nothing of how a stage works. Invariants: an item enters by the first stage (one that a sink
+//! holds without its location, by `Geocode`), changes only in stages before `Items`, which decides by its content hash where it must
+//! go, and is settled in the last.
 
 use std::fmt::Write as _;
 

@@ -73,16 +73,17 @@ impl State {
             }
             Event::Again(again) => {
                 let Again { page, item, sinks, computes } = *again;
-                let counts = self.out.counters.job(item.job);
-                counts.offered += 1;
-                counts.admitted += 1;
-                counts.pending += 1;
-                self.ledger.open(page, item.job, 1);
+                self.open_page(page, &item);
                 if computes {
                     self.enter(page, item);
                 } else {
                     self.page_items.push(PageItem { sinks, ..PageItem::plain(page, item) });
                 }
+            }
+            Event::Locate(again) => {
+                let Again { page, item, .. } = *again;
+                self.open_page(page, &item);
+                self.geocode_or_pass(page, item);
             }
             Event::Delisted(delisted) => self.items.delisted(&delisted, &mut self.out.journal),
             Event::SeenElsewhere(seen) => self.items.seen_elsewhere(&seen, &mut self.out.journal),
@@ -117,6 +118,15 @@ impl State {
                 self.geocode.take_left(self.now, left, &mut self.out.journal, &mut self.page_items);
             }
         }
+    }
+
+    /// The page of one item that an item stands for which enters again.
+    fn open_page(&mut self, page: ReleaseId, item: &Item) {
+        let counts = self.out.counters.job(item.job);
+        counts.offered += 1;
+        counts.admitted += 1;
+        counts.pending += 1;
+        self.ledger.open(page, item.job, 1);
     }
 
     /// A new item of a page: to its computations, to the geocoder, on.

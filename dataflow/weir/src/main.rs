@@ -56,6 +56,8 @@ enum Command {
     DeadLetters(cmd::dead_letters::Args),
     /// Prove a job: every URL has one verdict, every item is in every required sink with its content
     Audit(cmd::audit::Args),
+    /// Write a job's items as a file, from a sink that holds them
+    Export(cmd::export::Args),
     /// Serve the practice site on loopback
     Site(cmd::site::Args),
     /// Run a stage of a deployment: its slice of the domains, from its queues to the sinks
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Spider(args) => cmd::spider::run(args),
         Command::DeadLetters(args) => cmd::dead_letters::run(args),
         Command::Audit(args) => cmd::audit::run(args),
+        Command::Export(args) => cmd::export::run(args),
         Command::Site(args) => cmd::site::run(args),
         Command::Stage(args) => cmd::stage::run(args),
         Command::Plan(args) => cmd::plan::run(args),

@@ -92,6 +92,23 @@
 //! # format = "text"                           # of one field, for one field; else JSON
 //! # function = "scorer"                       # instead of a command: registered by the program around weir
 //!
+//! [[hook]]                                   # in this order; on start requests, links, items
+//! on = "start"
+//! when = 'url.contains("/old/") || index > 1000'     # CEL: == != < <= > >= in && || ! contains startsWith endsWith matches size has
+//! drop = true
+//!
+//! [[hook]]
+//! on = "link"
+//! when = 'parse == "property" && !has(carry.title)'
+//! priority = 10                              # or carry = { from = "hook" }
+//!
+//! [[hook]]
+//! on = "item"
+//! name = "cheap"                             # counted as hook/cheap/dropped
+//! item = "property"                          # needed with several item types
+//! when = 'price < 10.0'
+//! drop = true                                # or set = { country = "IE" }
+//!
 //! [[contract]]
 //! url = "${base}/properties/property_000000.html"
 //! parse = "property"                         # needed with several item types
@@ -114,10 +131,12 @@
 
 mod compiled;
 mod computation;
+mod condition;
 mod context;
 mod convert;
 mod error;
 mod extensions;
+mod hook;
 pub mod identity;
 mod json;
 mod links;

@@ -5,6 +5,7 @@
 use crate::compiled::{Engine, FollowRule, InsideDoc, ItemRule};
 use crate::computation::Computation;
 use crate::error::SpiderErrors;
+use crate::hook::Hooks;
 use crate::start::StartUrls;
 use crate::target::Target;
 use std::collections::BTreeMap;
@@ -91,6 +92,7 @@ pub struct Spider {
     pub(crate) uses_json: bool,
     pub(crate) targets: Vec<Target>,
     pub(crate) start_urls: StartUrls,
+    pub(crate) hooks: Hooks,
     pub(crate) settings: toml::Table,
     pub(crate) contracts: Vec<Contract>,
     pub(crate) geocodes: Vec<Geocode>,

@@ -2,6 +2,7 @@
 //!
 //! Invariants: `get(i)` for `i` in `0..len()` equals the i-th of `iter()`; the rightmost range varies fastest.
 
+use crate::hook::StartHooks;
 use crate::load::doc::{Complaint, Doc};
 use crate::template::Template;
 use std::ops::Range;
@@ -25,6 +26,7 @@ pub struct StartUrl {
 #[derive(Clone, Debug)]
 pub struct StartUrls {
     patterns: Arc<[Pattern]>,
+    hooks: Arc<StartHooks>,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl Part {
 }
 
 impl StartUrls {
-    /// How many there are, exactly.
+    /// How many there are, exactly; those that hooks drop included.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.patterns.last().map_or(0, |last| last.first + last.count)
@@ -81,7 +83,7 @@ impl StartUrls {
         self.len() == 0
     }
 
-    /// The start request of an index below `len`.
+    /// The start request of an index below `len`, before its hooks.
     #[must_use]
     pub fn get(&self, index: u64) -> Option<StartUrl> {
         let mut url = String::new();
@@ -94,13 +96,18 @@ impl StartUrls {
         (0..self.len()).filter_map(|index| self.get(index))
     }
 
-    /// Adds the start requests of a range of indices to `batch` (a shard), without an allocation each.
+    /// Adds the start requests of a range of indices to `batch` (a shard), without an allocation each. What hooks drop is not there.
     pub fn fill(&self, indices: Range<u64>, batch: &mut LinkBatch) {
         let mut url = String::new();
         for index in indices {
             url.clear();
             let Some(pattern) = self.write(index, &mut url) else { break };
-            batch.push_extra(&url, TargetId::START, pattern.priority, pattern.extra.clone());
+            let (priority, extra) = (pattern.priority, pattern.extra.clone());
+            if self.hooks.hooks.is_empty() {
+                batch.push_extra(&url, TargetId::START, priority, extra);
+            } else {
+                self.hooks.push(index, &url, (priority, extra), batch);
+            }
         }
     }
 
@@ -177,8 +184,8 @@ impl StartBuilder {
         hosts
     }
 
-    pub fn build(self) -> StartUrls {
-        StartUrls { patterns: self.patterns.into() }
+    pub fn build(self, hooks: StartHooks) -> StartUrls {
+        StartUrls { patterns: self.patterns.into(), hooks: Arc::new(hooks) }
     }
 }
 

@@ -239,3 +239,87 @@ fn links_of_one_page_are_bounded_and_the_rest_is_counted() {
     assert_eq!(out.links.len(), 2);
     assert_eq!(counters(&out), [("links/too_many".to_owned(), 2)]);
 }
+
+#[test]
+fn hooks_drop_and_change_start_requests_links_and_items_in_the_order_of_the_file() {
+    let spider = load(
+        r#"
+name = "t"
+start = ["http://h.test/list/{0..9}", { url = "http://h.test/old/list", carry = { k = 1 } }]
+start_parse = "x"
+args = { town = "leeds" }
+[[follow]]
+parse = "y"
+[[hook]]
+on = "start"
+when = 'index in [3, 5] || url.contains("/old/")'
+drop = true
+[[hook]]
+on = "start"
+when = 'url.endsWith("9")'
+priority = 4
+carry = { last = true }
+[[hook]]
+on = "link"
+name = "down"
+when = 'url.matches(r"/b$") && parse == "y" && response.status == 200'
+priority = -5
+[[hook]]
+on = "link"
+when = 'priority == -5'
+carry = { seen = "first" }
+[[hook]]
+on = "link"
+name = "none"
+when = 'url.endsWith("/c")'
+drop = true
+[[hook]]
+on = "link"
+when = 'url.endsWith("/c")'
+priority = 9
+[[hook]]
+on = "item"
+item = "x"
+when = '!has(price)'
+set = { price = 7.5, tags = ["new"] }
+[[hook]]
+on = "item"
+name = "dear"
+item = "x"
+when = 'price > 7 && args.town == "leeds"'
+drop = true
+[[hook]]
+on = "item"
+name = "odd"
+item = "x"
+when = 'title > 3'
+drop = true
+[item.x]
+scope = "//p"
+fields = { title = { xpath = "text()" }, price = { xpath = "@price", type = "float" }, tags = { xpath = "@tag", many = true } }
+[item.y.fields]
+z = { const = 1 }
+"#,
+    );
+    let mut starts = weir_model::LinkBatch::default();
+    spider.start_urls().fill(0..11, &mut starts);
+    let kept: Vec<_> = starts.iter().map(|(url, link)| (url, link.priority)).collect();
+    assert_eq!(kept.len(), 8, "{kept:?}");
+    assert!(!kept.iter().any(|(url, _)| url.ends_with("/3") || url.ends_with("/5") || url.contains("old")), "{kept:?}");
+    assert_eq!(kept.last(), Some(&("http://h.test/list/9", 4)));
+    let (_, last) = starts.iter().last().unwrap();
+    assert_eq!(last.extra.as_ref().unwrap().carry.as_ref().unwrap()["last"], true);
+
+    let html = "<a href=/a>a</a><a href=/b>b</a><a href=/c>c</a><a href=/c>c</a><p price=3>one</p><p price=8>two</p><p>three</p>";
+    let out = extract(&spider, &page("http://h.test/list/0", html, 0));
+    let links: Vec<_> = out.links.iter().map(|(url, link)| (url, link.priority)).collect();
+    assert_eq!(links, [("http://h.test/a", 0), ("http://h.test/b", -5)]);
+    let carried = out.links.iter().map(|(_, link)| link.extra.as_ref().and_then(|extra| extra.carry.clone()));
+    assert_eq!(carried.map(|carry| carry.is_some()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(out.items.len(), 1, "the second is dear, and so is the third since its price was set");
+    assert_eq!(field(&spider, &out.items[0], "price"), Value::Float(3.0));
+    let counted = counters(&out);
+    for counter in [("hook/none/dropped", 1), ("hook/dear/dropped", 2), ("hook/odd/error", 1)] {
+        assert!(counted.contains(&(counter.0.to_owned(), counter.1)), "{counter:?} in {counted:?}");
+    }
+}

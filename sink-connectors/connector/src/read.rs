@@ -1,7 +1,7 @@
 //! Back from what sinks write (`text`) to values: for what is read back. Pure.
 //!
-//! Invariant: what comes back is the value that was written, or `Unsure` where the text does not tell (a plain value in a JSON
-//! field may have been text or JSON); what nobody wrote is an error.
+//! Invariant: what comes back is the value that was written, or `Unsure` with the likeliest where the text does not tell (a plain value in
+//! a JSON field may have been text or JSON); what nobody wrote is an error.
 
 use weir_model::{Field, FieldKind, Item, ItemId, ItemSchema, Value};
 
@@ -25,8 +25,8 @@ pub struct StoredItem {
 pub enum Read {
     /// This.
     Value(Value),
-    /// What is there does not say which value was written: cut text, a plain value in a JSON field.
-    Unsure,
+    /// What is there does not say which value was written (cut text, a plain value in a JSON field): as it is there, or null.
+    Unsure(Value),
     /// Not what a sink writes for this field: somebody else did.
     Foreign,
 }
@@ -37,7 +37,7 @@ impl StoredItem {
     pub fn name(&self, schema: &ItemSchema) -> Option<String> {
         let shown = |name: &String| match self.values.get(schema.position(name)?)? {
             Read::Value(Value::Str(text)) => Some(text.to_string()),
-            Read::Value(Value::Null) | Read::Unsure | Read::Foreign => None,
+            Read::Value(Value::Null) | Read::Unsure(_) | Read::Foreign => None,
             Read::Value(value) => {
                 let mut text = Vec::new();
                 crate::text::put_value(&mut text, value, crate::text::JsonStyle::default(), 0);
@@ -111,7 +111,8 @@ fn one_of_json(kind: FieldKind, json: &serde_json::Value) -> Read {
     use serde_json::Value as Json;
     let value = match (kind, json) {
         (FieldKind::Json, Json::Object(_) | Json::Array(_)) => Some(Value::Json(Box::new(json.clone()))),
-        (FieldKind::Json, _) => return Read::Unsure,
+        (FieldKind::Json, Json::String(text)) => return Read::Unsure(Value::Str(text.as_str().into())),
+        (FieldKind::Json, plain) => return Read::Unsure(Value::Json(Box::new(plain.clone()))),
         (FieldKind::Bool, Json::Bool(truth)) => Some(Value::Bool(*truth)),
         (FieldKind::Int, Json::Number(number)) => number.as_i64().map(Value::Int),
         (FieldKind::Float, Json::Number(number)) => number.as_f64().map(Value::Float),
@@ -167,7 +168,10 @@ mod tests {
         assert_eq!(from_text(field("price"), Some("cheap")), Read::Foreign);
         assert_eq!(from_text(field("location"), Some("51.5")), Read::Foreign);
         assert_eq!(from_text(field("tags"), Some("{}")), Read::Foreign);
-        assert_eq!(from_text(field("extra"), Some("\"text or JSON\"")), Read::Unsure);
+        assert_eq!(
+            from_text(field("extra"), Some("\"text or JSON\"")),
+            Read::Unsure(Value::Str("text or JSON".into()))
+        );
         assert_eq!(from_json(field("new"), &serde_json::json!(1)), Read::Foreign);
     }
 

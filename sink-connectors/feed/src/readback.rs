@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_connector::{Compression, ErrorClass, FeedFormat, JobInfo, Read, SinkError, StoredItem, read};
-use weir_model::{FieldKind, ItemSchema};
+use weir_model::{FieldKind, ItemSchema, Value};
 
 pub(crate) fn read_back(
     path: &Path,
@@ -81,7 +81,7 @@ fn lines(
         };
         let values = of.fields.iter().map(|field| match row.get(&field.name) {
             Some(json) => read::from_json(field, json),
-            None => Read::Unsure,
+            None => Read::Unsure(Value::Null),
         });
         each(StoredItem { schema, id: None, version: None, hash: None, values: values.collect() });
     }
@@ -134,8 +134,8 @@ fn csv(
                 .unwrap_or((0, &several[0])),
         };
         let values = of.fields.iter().map(|field| match cell_of(&field.name) {
-            None | Some("") => Read::Unsure,
-            Some(_) if field.many || field.kind == FieldKind::Json => Read::Unsure,
+            None | Some("") => Read::Unsure(Value::Null),
+            Some(_) if field.many || field.kind == FieldKind::Json => Read::Unsure(Value::Null),
             Some(cell) => read::from_text(field, Some(cell)),
         });
         each(StoredItem { schema, id: None, version: None, hash: None, values: values.collect() });

@@ -159,6 +159,15 @@ impl FeedSink {
         self
     }
 
+    /// Takes away what was written and will not be completed: a file of an earlier job stays as it is.
+    pub fn discard(&mut self) -> Result<(), SinkError> {
+        if let Some(job) = self.job.take() {
+            drop(job.part);
+            self.names(&job.info, job.number).discard(&job.info.tag())?;
+        }
+        Ok(())
+    }
+
     fn configuration(&self, what: &str, expected: &str, todo: &str) -> SinkError {
         SinkError::new(ErrorClass::Configuration, what, self.shown(), expected, todo)
     }

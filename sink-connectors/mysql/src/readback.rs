@@ -94,7 +94,10 @@ fn value(field: &Field, kind: ColumnKind, cell: Bound, length_max: Option<u64>) 
         (ColumnKind::Bool, Bound::Int(number @ (0 | 1))) => Read::Value(Value::Bool(number == 1)),
         (ColumnKind::Float, Bound::Double(number)) => Read::Value(Value::Float(number)),
         // Scaled to the column's places: what was written is not told.
-        (ColumnKind::Float, Bound::Bytes(_)) => Read::Unsure,
+        (ColumnKind::Float, Bound::Bytes(bytes)) => {
+            let number = String::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+            number.map_or(Read::Foreign, |number| Read::Unsure(Value::Float(number)))
+        }
         (ColumnKind::Datetime, Bound::Date(year, month, day, hour, minute, second, us)) => {
             let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{us:06}Z");
             read::from_text(field, Some(&text))
@@ -107,7 +110,10 @@ fn value(field: &Field, kind: ColumnKind, cell: Bound, length_max: Option<u64>) 
             Ok(text)
                 if length_max.is_some_and(|max| text.chars().count() as u64 >= max || text.len() as u64 + 4 > max) =>
             {
-                Read::Unsure
+                match read::from_text(field, Some(&text)) {
+                    Read::Value(value) => Read::Unsure(value),
+                    other => other,
+                }
             }
             Ok(text) => read::from_text(field, Some(&text)),
             Err(_) => Read::Foreign,

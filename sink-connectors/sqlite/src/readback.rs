@@ -69,7 +69,8 @@ fn value(field: &Field, cell: ValueRef<'_>) -> Read {
             Read::Value(Value::Bool(matches!(cell, ValueRef::Integer(1))))
         }
         (ValueRef::Real(number), FieldKind::Float) if !field.many => Read::Value(Value::Float(number)),
-        (_, FieldKind::Json) => Read::Unsure,
+        (ValueRef::Integer(number), FieldKind::Json) => Read::Unsure(Value::Int(number)),
+        (ValueRef::Real(number), FieldKind::Json) => Read::Unsure(Value::Float(number)),
         _ => Read::Foreign,
     }
 }

@@ -101,3 +101,40 @@ fn each_page_is_asked_for_once() -> anyhow::Result<()> {
     assert_eq!(seen.len(), 10 + 300 + 1, "index pages, listings, robots.txt");
     Ok(())
 }
+
+#[test]
+fn what_hooks_drop_is_counted_and_never_asked_for() -> anyhow::Result<()> {
+    let stand = Stand::new(4);
+    let text = std::fs::read_to_string(example("properties.toml"))?.replace("{00000..01666}", "{00000..00003}");
+    let hooks = r#"
+[[hook]]
+on = "start"
+when = 'index != 0'
+drop = true
+[[hook]]
+on = "link"
+name = "odd"
+when = 'parse == "property" && url.matches("[13579][.]html$")'
+drop = true
+[[hook]]
+on = "item"
+name = "dear"
+when = 'price > 1000'
+drop = true
+"#;
+    stand.write("hooked.toml", &format!("{text}{hooks}"));
+    let output = run(stand.crawl("hooked.toml").arg("--json"), 0)?;
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let count = |name: &str| stats["stats"][name].as_u64().unwrap_or(0);
+    assert_eq!((count("hook/start/dropped"), count("hook/odd/dropped")), (3, 60), "{stats:#}");
+    let even = stand.site.portal().iter().step_by(2);
+    let (dear, kept): (Vec<_>, Vec<_>) = even.partition(|listing| listing.price > 1000.0);
+    assert!(!dear.is_empty() && !kept.is_empty(), "the practice site has both");
+    assert_eq!(count("hook/dear/dropped"), dear.len() as u64);
+    let feed = stand.feed()?;
+    assert_eq!(feed.len(), kept.len());
+    assert!(kept.iter().all(|listing| feed.contains_key(&listing.url(&stand.base()))));
+    let asked = stand.site.log().into_iter().filter(|access| access.path.contains("/property_")).count();
+    assert_eq!(asked, 60, "half of them");
+    Ok(())
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The rows of the feature list that this version promises.
-const PROMISED: &str = "6-14, 18, 20-23, 25, 26, 28-30, 32-39, 41-44, 46-51, 53-75, 79-82, 85-110, 113, 120, 125-139, 168, \
+const PROMISED: &str = "6-14, 18, 20-23, 25, 26, 28-30, 32-39, 41-44, 46-51, 53-75, 79-82, 85-110, 113, 120, 125-139, 165, 168, \
                         171-173, 182, 183, 185-188, 190-193, 195-197";
 
 /// `6-8, 10` as numbers.
@@ -91,6 +91,24 @@ fn every_row_says_what_to_use_and_names_tests_that_exist() {
             // Attributes stand between the end of what comes before and the name.
             let before = source[..at].rfind(['}', ';']).map_or(&source[..at], |end| &source[end..at]);
             assert!(before.contains("test]"), "rows {rows:?}: {name} in {file} is no test");
+        }
+    }
+}
+
+#[test]
+fn rust_in_the_docs_stands_in_a_program_that_is_compiled() {
+    let read = |path: &str| {
+        let path = weir_e2e::root().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let (docs, program) = (read("docs/computation.md"), read("dataflow/driver/examples/compute_speed.rs"));
+    let blocks: Vec<&str> = docs.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!blocks.is_empty());
+    for part in blocks.iter().flat_map(|block| block.split("\n\n")) {
+        // Imports stand among others there.
+        let parts: Vec<&str> = if part.starts_with("use ") { part.lines().collect() } else { vec![part.trim_end()] };
+        for part in parts {
+            assert!(program.contains(part), "the program has not:\n{part}");
         }
     }
 }

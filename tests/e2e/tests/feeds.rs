@@ -109,6 +109,127 @@ fn every_format_and_compression_of_one_run_holds_the_same_items() -> anyhow::Res
     Ok(())
 }
 
+/// The lines of a feed whatever their order; for Parquet its rows.
+fn sorted_rows(path: &Path) -> anyhow::Result<Vec<String>> {
+    let name = path.to_string_lossy();
+    let mut rows: Vec<String> = if name.ends_with(".parquet") {
+        let reader = SerializedFileReader::new(std::fs::File::open(path)?)?;
+        reader.get_row_iter(None)?.map(|row| Ok(row?.to_string())).collect::<anyhow::Result<_>>()?
+    } else {
+        text(path)?.lines().map(|line| line.trim_end_matches(',').to_owned()).collect()
+    };
+    rows.sort();
+    Ok(rows)
+}
+
+/// Two item types with fields of every type.
+const EVERY_TYPE: &str = r#"
+name = "every-type"
+allowed_domains = ["localhost"]
+start = ["${base}/properties/index_{00000..00002}.html"]
+start_parse = "page"
+args = { base = "http://localhost:9312" }
+[[follow]]
+xpath = '//*[@itemprop="url"]/@href'
+parse = "property"
+[item.page]
+key = "url"
+fields = { url = { value = "response.url" }, links = { xpath = '//*[@itemprop="url"]/@href', many = true }, rank = { const = 7, type = "int" } }
+[item.property]
+key = "url"
+[item.property.fields]
+title = { xpath = '//*[@itemprop="name"][1]/text()', map = ["trim"] }
+price = { xpath = '//*[@itemprop="price"][1]/text()', regex = '[,.0-9]+', map = [{ remove = "," }], type = "float" }
+cents = { xpath = '//*[@itemprop="price"][1]/text()', regex = '[0-9]+', type = "int" }
+digits = { xpath = '//*[@itemprop="price"][1]/text()', regex = '[0-9]', type = "int", many = true }
+free = { const = false, type = "bool" }
+since = { const = "2015-05-05T10:00:00.25Z", type = "datetime" }
+day = { const = "2015-05-06", type = "date" }
+more = { const = { a = [1, 2.5, "\"x\",y"], b = { c = true } }, type = "json" }
+plain = { const = '"text or JSON"', type = "json" }
+none = { css = ".no-such-thing::text" }
+address = { xpath = '//*[@itemtype="http://schema.org/Place"][1]/text()', map = ["trim"] }
+location = { geocode = "address", type = "geo_point" }
+url = { value = "response.url" }
+date = { value = "now" }
+"#;
+
+#[test]
+fn an_export_is_the_feed_that_the_crawl_would_have_written() -> anyhow::Result<()> {
+    let stand = Stand::new(3);
+    let mut table = "name,lat,lon\n".to_owned();
+    for listing in stand.site.portal().iter().step_by(2) {
+        table.push_str(&format!("\"{}\",{},{}\n", listing.address, listing.lat, listing.lon));
+    }
+    stand.write("places.csv", &table);
+    stand.write("every.toml", EVERY_TYPE);
+    let mut command = stand.command(weir());
+    command.args(["crawl", "every.toml", "-q", "--state", "state", "-a", &format!("base={}", stand.base())]);
+    command.args(["-s", "geocode.gazetteer=places.csv", "-o", "sqlite:items.db"]);
+    let formats = ["jsonl", "json", "csv", "xml", "parquet", "csv.gz"];
+    for format in formats {
+        command.args(["-o", &format!("feed.{format}")]);
+    }
+    run(&mut command, 0)?;
+    let export = |more: &[&str], code| {
+        let mut command = stand.command(weir());
+        run(command.args(["export", "--state", "state"]).args(more), code)
+    };
+    for format in formats {
+        let file = format!("export.{format}");
+        let (_, said) = printed(&export(&["1", "-o", &file], 0)?);
+        ensure!(said.contains("93 items of job 1"), "{said}");
+        let (feed, exported) = (sorted_rows(&stand.path(&format!("feed.{format}")))?, sorted_rows(&stand.path(&file))?);
+        ensure!(feed == exported, "{format}: {:?}", feed.iter().zip(&exported).find(|(feed, own)| feed != own));
+        ensure!(feed.len() >= 93 && !stand.path(&format!("{file}.part")).exists());
+        // The same bytes on standard output.
+        if format != "csv.gz" {
+            let output = export(&["--format", format], 0)?;
+            ensure!(output.stdout == std::fs::read(stand.path(&file))?, "{format} on standard output");
+        }
+    }
+    ensure!(text(&stand.path("export.csv"))?.starts_with("url,links,rank,title,price"), "columns in the feed's order");
+    // One type, chosen fields in their order.
+    let output = export(&["--format", "csv", "--item", "property", "--fields", "price,url"], 0)?;
+    ensure!(output.stdout.starts_with(b"price,url\r\n") && printed(&output).0.lines().count() == 91);
+    for (arguments, why) in [
+        (vec!["-o", "export.json"], "--overwrite"),
+        (vec!["-o", "export.txt"], "says no format"),
+        (vec!["--format", "yaml"], "expected csv, json"),
+        (vec!["9", "--format", "csv"], "1 (every-type)"),
+        (vec!["--format", "csv", "--item", "house"], "page, property"),
+        (vec!["--format", "csv", "--fields", "prize"], "title, price"),
+        (vec!["--format", "csv", "--from", "sqlite:other.db"], "is none of its sinks"),
+        (vec!["--format", "csv", "--from", "feed.jsonl"], "a feed is an export already"),
+    ] {
+        let (_, said) = printed(&export(&arguments, 2)?);
+        ensure!(said.contains(why), "{arguments:?}: {said}");
+    }
+    // What the sink lacks, and what somebody else wrote there, is told.
+    let database = rusqlite::Connection::open(stand.path("items.db"))?;
+    database.execute("DELETE FROM property WHERE rowid IN (SELECT rowid FROM property LIMIT 2)", [])?;
+    database.execute("UPDATE page SET rank = 'first'", [])?;
+    let (_, said) = printed(&export(&["-o", "export.jsonl", "--overwrite"], 5)?);
+    ensure!(said.contains("2 items of the job are not in") && said.contains("rank: 3 values"), "{said}");
+    ensure!(text(&stand.path("export.jsonl"))?.lines().count() == 91);
+    // A sink that is away leaves no file, and the old one as it was.
+    std::fs::rename(stand.path("items.db"), stand.path("away.db"))?;
+    let (_, said) = printed(&export(&["-o", "export.jsonl", "--overwrite"], 4)?);
+    ensure!(said.contains("the database is gone"), "{said}");
+    ensure!(text(&stand.path("export.jsonl"))?.lines().count() == 91 && !stand.path("export.jsonl.part").exists());
+    Ok(())
+}
+
+#[test]
+fn a_job_with_feeds_alone_has_nothing_to_export_from() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    run(&mut crawl(&stand, &["items.jsonl"], &[]), 0)?;
+    let mut command = stand.command(weir());
+    let (_, said) = printed(&run(command.args(["export", "--state", "state", "--format", "csv"]), 2)?);
+    ensure!(said.contains("its sinks are feeds (items.jsonl)") && said.contains("nothing to read from"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn killed_several_times_parts_are_whole_and_what_was_seen_never_changes() -> anyhow::Result<()> {
     let stand = Stand::slow(60);

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
-use weir_e2e::{Stand, example, run, start, until};
+use weir_e2e::{Stand, example, printed, run, start, until, weir};
+use weir_services::{Kind, Service};
 use weir_site::{Site, SiteOptions};
 
 const LISTINGS: usize = 240;
@@ -184,6 +185,134 @@ fn a_gazetteer_needs_no_provider() -> anyhow::Result<()> {
     let counts = stats(&output)?;
     assert_eq!(counts["geocode/from_gazetteer"], LISTINGS as u64, "{counts:?}");
     assert!(calls(&stand).is_empty());
+    Ok(())
+}
+
+/// A crawl that asks nobody for locations, into SQLite, Redis and a feed.
+fn crawl_without(stand: &Stand, redis: &str) -> Command {
+    let mut command = stand.crawl(example("properties-next.toml"));
+    command.args(["-o", redis, "--json"]);
+    command
+}
+
+/// `weir geo backfill` with the site's geocoder.
+fn backfill(stand: &Stand, more: &[&str]) -> Command {
+    let mut command = stand.command(weir());
+    let provider = "geocode.providers.site";
+    command.args(["geo", "backfill", "-q", "--state", "state", "-s", &format!("{provider}.kind=google")]);
+    command.args([
+        "-s",
+        &format!("{provider}.url={}", endpoint(stand)),
+        "-s",
+        &format!("{provider}.rate={PER_SECOND}"),
+    ]);
+    command.args(["-s", &format!("{provider}.parallel={PARALLEL}")]).args(more);
+    command
+}
+
+fn audit_holds(stand: &Stand, job: &str) -> anyhow::Result<()> {
+    let mut command = stand.command(weir());
+    run(command.args(["audit", job, "--state", "state"]), 0).map(|_| ())
+}
+
+/// Rows of the database with the generator's location; all others have none.
+fn located(stand: &Stand) -> anyhow::Result<usize> {
+    let rows = stand.rows()?;
+    let mut found = 0;
+    for listing in stand.site.portal().iter() {
+        let row = rows.get(&listing.url(&stand.base())).context("a row")?;
+        match row["location"].as_str() {
+            Some(place) => {
+                ensure!(place == format!("{:?},{:?}", listing.lat, listing.lon), "{place}");
+                found += 1;
+            }
+            None => ensure!(row["location"].is_null()),
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn what_was_delivered_without_a_location_is_looked_up_later_and_a_crawl_then_changes_nothing() -> anyhow::Result<()> {
+    let server = Service::start(Kind::Redis)?;
+    let redis = format!("redis://127.0.0.1:{}/0", server.port());
+    let stand = stand();
+    run(&mut crawl_without(&stand, &redis), 0)?;
+    ensure!(located(&stand)? == 0);
+    let feed = std::fs::read(stand.path("items.jsonl"))?;
+    // A part of it, then the rest.
+    let (said, _) = printed(&run(&mut backfill(&stand, &["--limit", "10"]), 0)?);
+    ensure!(said.contains("240 rows looked at, 240 without a location, 10 filled"), "{said}");
+    ensure!(said.contains("230 left as they are: beyond --limit") && located(&stand)? == 10, "{said}");
+    let (said, _) = printed(&run(&mut backfill(&stand, &[]), 0)?);
+    ensure!(said.contains("240 rows looked at, 230 without a location, 230 filled, 0 still without"), "{said}");
+    ensure!(located(&stand)? == LISTINGS, "{said}");
+    let asked = calls(&stand);
+    ensure!(asked.len() == distinct_addresses(&stand), "{} calls", asked.len());
+    check_rate(&asked)?;
+    let mut client = Command::new("redis-cli");
+    let places = run(client.args(["-p", &server.port().to_string(), "ZCARD", "weir:property:geo:location"]), 0)?;
+    ensure!(printed(&places).0.trim() == LISTINGS.to_string(), "all places are in Redis: {places:?}");
+    ensure!(std::fs::read(stand.path("items.jsonl"))? == feed, "a finished feed is not touched");
+    for job in ["1", "2", "3"] {
+        audit_holds(&stand, job)?;
+    }
+    // What was filled is still the crawl's.
+    let mut command = stand.command(weir());
+    command.args([
+        "export",
+        "1",
+        "--state",
+        "state",
+        "--from",
+        &redis,
+        "--format",
+        "jsonl",
+        "--fields",
+        "url,location",
+    ]);
+    let (exported, _) = printed(&run(&mut command, 0)?);
+    ensure!(exported.lines().filter(|line| line.contains("\"lat\"")).count() == LISTINGS, "{exported}");
+    // Again: nothing to ask, nothing to write.
+    let (said, _) = printed(&run(&mut backfill(&stand, &["1"]), 0)?);
+    ensure!(
+        said.contains("240 rows looked at, 0 without a location, 0 filled, 0 still without, 0 provider calls"),
+        "{said}"
+    );
+    ensure!(!said.contains("items/stored"), "{said}");
+    // A crawl with the same places finds everything as it is.
+    let mut command = crawl(&stand, &endpoint(&stand), &[]);
+    let counts = stats(&run(command.args(["-o", &redis]), 0)?)?;
+    ensure!(counts["items/unchanged"] == 2 * LISTINGS as u64, "{counts:?}");
+    ensure!(counts["items/stored"] == LISTINGS as u64, "the feed alone: {counts:?}");
+    ensure!(calls(&stand).len() == asked.len());
+    audit_holds(&stand, "5")
+}
+
+#[test]
+fn a_backfill_killed_or_interrupted_in_the_middle_goes_on_and_loses_nothing() -> anyhow::Result<()> {
+    let stand = stand();
+    run(&mut stand.crawl(example("properties-next.toml")), 0)?;
+    let distinct = distinct_addresses(&stand);
+    for (share, signal) in [(4, "-9"), (2, "-INT")] {
+        let mut killed = start(&mut backfill(&stand, &["1"]));
+        until("calls", || calls(&stand).len() >= distinct / share || !matches!(killed.0.try_wait(), Ok(None)));
+        ensure!(killed.0.try_wait()?.is_none(), "it was to be met in the middle");
+        killed.signal(signal)?;
+        let ended = killed.0.wait()?;
+        ensure!(signal == "-9" || ended.code() == Some(130), "{ended:?}");
+    }
+    let before = located(&stand)?;
+    ensure!(before < LISTINGS, "{before}");
+    run(&mut backfill(&stand, &[]), 0)?;
+    ensure!(located(&stand)? == LISTINGS);
+    let asked = calls(&stand);
+    check_rate(&asked)?;
+    let repeated = asked.len() - asked.iter().map(|(_, path)| path).collect::<BTreeSet<_>>().len();
+    ensure!(repeated <= PARALLEL && asked.len() - repeated == distinct, "{repeated} of {} were repeated", asked.len());
+    audit_holds(&stand, "1")?;
+    let (_, said) = printed(&run(stand.command(weir()).args(["geo", "backfill", "--state", "state"]), 2)?);
+    ensure!(said.contains("geocode.gazetteer"), "{said}");
     Ok(())
 }
 

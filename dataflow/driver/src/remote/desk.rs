@@ -170,6 +170,7 @@ impl OpenJob {
             started: self.header.opened_at,
             outcome: None,
             replays: false,
+            backfills: None,
             best_effort: names.filter(|(sink, _)| !sink.required).map(|(_, id)| *id).collect(),
             made_by: None,
             schemas: self.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),

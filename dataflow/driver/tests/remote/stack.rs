@@ -449,7 +449,7 @@ impl Stack {
         runtime().block_on(async {
             let mut header = self.client().header(job).await.expect("a job");
             header.settings.insert("follow".into(), "false".into());
-            self.client().replay(header, ids.clone(), UnixMs(2)).await.expect("the job is opened")
+            self.client().replay(header, ids.clone(), self.clock.now().unix_ms()).await.expect("the job is opened")
         })
     }
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_connector::{FeedPlace, FeedUrl, ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
 use weir_driver::{
-    ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay, Settings,
+    Backfill, ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay,
+    Settings,
 };
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
@@ -94,6 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         workers: args.workers,
         fresh: args.fresh,
         replay: None,
+        backfill: None,
         events: args.events,
         allow_commands: args.allow_commands,
     };
@@ -127,6 +129,8 @@ pub struct Plan {
     pub fresh: bool,
     /// Dead letters instead of start URLs.
     pub replay: Option<Replay>,
+    /// Locations to look up instead of start URLs.
+    pub backfill: Option<Backfill>,
     /// A line an event.
     pub events: Option<PathBuf>,
     /// Programs that the spider file names may be started.
@@ -156,7 +160,9 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let opened = opened.map_err(wrong_sink)?;
     let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output { sink, required }).collect();
     let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
-    require_agent(&plan.settings, &plan.spider)?;
+    if plan.backfill.is_none() {
+        require_agent(&plan.settings, &plan.spider)?;
+    }
     let events = plan.events.as_deref().map(cmd::events::open).transpose()?;
     let geocoding = cmd::geocode::options(&plan.settings, &plan.spider)?;
     let options = CrawlOptions {
@@ -170,6 +176,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
         workers: plan.workers,
         fresh: plan.fresh,
         replay: plan.replay,
+        backfill: plan.backfill,
         made_by: Some(made_by),
         events,
         stop: signals::stop_flag()?,
@@ -364,6 +371,7 @@ pub fn stats_text(report: &CrawlReport) -> String {
             let _ =
                 writeln!(out, "note: {count} dead letters found no room (dead_letters.bytes_max), first: {example}");
         } else if counter == "items/delisted"
+            || counter.starts_with("backfill/")
             || counter.starts_with("geo_pipeline/")
             || (counter.starts_with("compute/") && example.is_empty())
             || (counter.starts_with("geocode/") && example.is_empty())

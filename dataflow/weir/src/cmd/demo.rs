@@ -53,6 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         workers: 1,
         fresh: false,
         replay: None,
+        backfill: None,
         events: None,
         allow_commands: false,
     };

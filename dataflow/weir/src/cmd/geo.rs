@@ -1,8 +1,8 @@
 //! `weir geo`: the listings nearest to a point, from whichever sink has locations. Every sink gives the same list.
 
-use crate::cmd::Usage;
+use crate::cmd::{Usage, backfill};
 use crate::exit;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Value as Json, json};
 use weir_connector::{Condition, ErrorClass, Found, LIMIT_MAX, Near, Reader, ServerKind, SinkError, SinkUrl, redact};
 use weir_geo::Location;
@@ -13,12 +13,16 @@ const CELL_CHARS_MAX: usize = 44;
 /// The listings nearest to a point, from a sink that has locations
 #[derive(ClapArgs)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
     after_help = "Examples:\n  weir geo --near 51.5,-0.12 --within 5 --where 'price<=300' sqlite:items.db\n  weir geo --near 51.5,-0.12 --where 'title~garden flat' --limit 5 --json elasticsearch://localhost:9200/properties | jq .km\n\nConditions: FIELD, one of = != < <= > >= ~ (text that holds all the words), VALUE. Distances are great circles."
 )]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<GeoCommand>,
     /// The point, in degrees north and east
-    #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
-    near: String,
+    #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true, required = true)]
+    near: Option<String>,
     /// Not further than this
     #[arg(long, value_name = "KM")]
     within: Option<f64>,
@@ -38,13 +42,22 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// The sink: sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE or redis://HOST/0
-    #[arg(value_name = "SINK")]
-    sink: String,
+    #[arg(value_name = "SINK", required = true)]
+    sink: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum GeoCommand {
+    /// Look up the locations that a job's items lack, without crawling
+    Backfill(backfill::Args),
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    let near = near(&args)?;
-    let reader = reader(&args.sink)?;
+    if let Some(GeoCommand::Backfill(args)) = args.command {
+        return backfill::run(args);
+    }
+    let near = near(&args, args.near.as_deref().unwrap_or_default())?;
+    let reader = reader(args.sink.as_deref().unwrap_or_default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let found = runtime.block_on(reader.nearest(&near)).map_err(told)?;
     if args.json {
@@ -59,14 +72,14 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     Ok(exit::FINISHED)
 }
 
-fn near(args: &Args) -> Result<Near, Usage> {
+fn near(args: &Args, near: &str) -> Result<Near, Usage> {
     let wrong = |why: &str| {
         Usage(format!(
             "--near {}: {why}expected degrees north and east with a comma, for example --near 51.5,-0.12",
-            args.near
+            near
         ))
     };
-    let (lat, lon) = args.near.split_once(',').ok_or_else(|| wrong(""))?;
+    let (lat, lon) = near.split_once(',').ok_or_else(|| wrong(""))?;
     let number = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong(""));
     let at = Location::new(number(lat)?, number(lon)?).map_err(|error| wrong(&format!("{error}; ")))?;
     if !(1..=LIMIT_MAX).contains(&args.limit) {

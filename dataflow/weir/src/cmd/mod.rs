@@ -1,6 +1,7 @@
 //! The commands. Each reads its arguments, puts the pieces together, and says what came of it.
 
 pub mod audit;
+pub mod backfill;
 pub mod check;
 pub mod crawl;
 pub mod dead_letters;
@@ -10,6 +11,7 @@ pub mod deployed_letters;
 pub mod deployment;
 pub mod enqueue;
 pub mod events;
+pub mod export;
 pub mod feeds;
 pub mod files;
 pub mod geo;

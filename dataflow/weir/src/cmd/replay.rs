@@ -208,6 +208,7 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
         workers: 1,
         fresh: false,
         replay: Some(Replay { ids: Some(group.ids), follow: args.follow }),
+        backfill: None,
         events: None,
         allow_commands: args.allow_commands,
     };

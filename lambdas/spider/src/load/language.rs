@@ -23,6 +23,8 @@ pub(crate) enum Shape {
     Items,
     /// `[item.NAME.fields]`.
     Fields,
+    /// `[[hook]]`.
+    Hooks,
     /// `[[contract]]`.
     Contracts,
     /// A scope: a string or a table with one selector.
@@ -124,6 +126,7 @@ pub(crate) static SPIDER: Language = Language {
         key("settings", Shape::Table, "Settings of weir for this spider."),
         key("follow", Shape::Follows, "Rules that find links. The first rule that finds a link owns it."),
         key("item", Shape::Items, "Item types."),
+        key("hook", Shape::Hooks, "What is dropped and changed of start requests, links and items, in this order."),
         key("contract", Shape::Contracts, "What a page must give; run by `weir check`."),
     ],
     later: &[
@@ -145,6 +148,8 @@ pub(crate) static SPIDER: Language = Language {
         ("contracts", "`[[contract]]` tables"),
         ("custom_settings", "`[settings]`"),
         ("arguments", "`[args]`"),
+        ("hooks", "`[[hook]]` tables"),
+        ("middlewares", "`[[hook]]` tables"),
         ("sitemap_urls", "`start = [...]` for now: sitemaps come later"),
     ],
 };
@@ -213,8 +218,6 @@ pub(crate) static FOLLOW: Language = Language {
         key("carry", Shape::Carry, "Values for the page: a source, or the name of a context value."),
     ],
     later: &[
-        later("when", CEL),
-        later("unless", CEL),
         later("spider", "links that go to another spider"),
         later("sitemap", SITEMAPS),
         later("jsonld", STRUCTURED),
@@ -229,6 +232,9 @@ pub(crate) static FOLLOW: Language = Language {
         ("cb_kwargs", "`carry`"),
         ("meta", "`carry`"),
         ("process_value", "`map`"),
+        ("when", "a [[hook]] with on = \"link\""),
+        ("unless", "a [[hook]] with on = \"link\" and drop = true"),
+        ("drop_when", "a [[hook]] with on = \"link\" and drop = true"),
     ],
 };
 
@@ -348,8 +354,8 @@ pub(crate) static ITEM: Language = Language {
         key("fields", Shape::Fields, "The fields, in the order of columns."),
         key("compute", Shape::Computations, "What fills `compute` fields: programs and functions, in this order."),
     ],
-    later: &[later("drop_when", CEL), later("jsonld", STRUCTURED), later("microdata", STRUCTURED)],
-    aliases: &[("field", "`[item.NAME.fields]`")],
+    later: &[later("jsonld", STRUCTURED), later("microdata", STRUCTURED)],
+    aliases: &[("field", "`[item.NAME.fields]`"), ("drop_when", "a [[hook]] with on = \"item\" and drop = true")],
 };
 
 pub(crate) static COMPUTATION: Language = Language {
@@ -407,6 +413,30 @@ pub(crate) static INSIDE: Language = Language {
     ],
     later: &[],
     aliases: SOURCE_ALIASES,
+};
+
+pub(crate) static HOOK: Language = Language {
+    what: "a [[hook]]",
+    keys: &[
+        key(
+            "on",
+            Shape::Choice(&["start", "link", "item"]),
+            "What passes it: start requests, links of pages, or items.",
+        ),
+        key("name", Shape::Text, "Its name in counters. Default: its number."),
+        key("item", Shape::Text, "On items: their type; needed when there are several."),
+        key(
+            "when",
+            Shape::Text,
+            "A condition in CEL, such as `price > 300.0 && !title.contains(\"sold\")`. Default: always.",
+        ),
+        key("drop", Shape::Boolean, "It goes no further; counted as `hook/NAME/dropped`."),
+        key("priority", Shape::Integer(-32_768, 32_767), "On requests: their priority."),
+        key("carry", Shape::Table, "On requests: constant values for the page."),
+        key("set", Shape::Table, "On items: constant values of fields."),
+    ],
+    later: &[],
+    aliases: &[("if", "`when`"), ("condition", "`when`"), ("drop_when", "`when` and `drop = true`")],
 };
 
 pub(crate) static CONTRACT: Language = Language {

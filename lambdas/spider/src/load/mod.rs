@@ -8,6 +8,7 @@ pub(crate) mod contract;
 pub(crate) mod doc;
 pub(crate) mod field;
 pub(crate) mod follow;
+pub(crate) mod hook;
 pub(crate) mod item;
 pub(crate) mod language;
 pub(crate) mod request;

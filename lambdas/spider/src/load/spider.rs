@@ -6,6 +6,7 @@ use super::section::{Section, as_text, wrong_kind};
 use super::{IDENTIFIER, Later, Loader, args, is_identifier, request};
 use crate::compiled::{Engine, ItemRule};
 use crate::error::{SpiderError, SpiderErrors};
+use crate::hook::StartHooks;
 use crate::run::request::render_body;
 use crate::spider::{Order, Spider};
 use crate::start::StartBuilder;
@@ -85,6 +86,7 @@ fn read(doc: &Doc<'_>, root: &DeTable<'_>) -> Option<Spider> {
     let rules = section.get("follow").map_or_else(Vec::new, |spot| loader.rules(spot));
     check_reached(&loader, item_table);
     let starts = starts(&loader, &section);
+    let (hooks, start_hooks) = section.get("hook").map_or_else(Default::default, |spot| loader.hooks(spot, &items));
     let contracts = section.get("contract").map_or_else(Vec::new, |spot| loader.contracts(spot, &items));
     check_carried(&loader);
     let allowed_domains = allowed_domains(&section, &starts);
@@ -103,7 +105,12 @@ fn read(doc: &Doc<'_>, root: &DeTable<'_>) -> Option<Spider> {
         uses_json: loader.uses_json.get(),
         insides: loader.insides.take().into_iter().map(|(_, inside)| inside).collect(),
         targets: loader.targets.take(),
-        start_urls: starts.build(),
+        start_urls: starts.build(StartHooks {
+            hooks: start_hooks,
+            args: doc.args.clone(),
+            spider: loader.spider_name.clone(),
+        }),
+        hooks,
         settings: settings(&section),
         contracts,
         geocodes: later.geocodes,

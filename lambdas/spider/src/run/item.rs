@@ -3,6 +3,7 @@
 use super::{Scratch, Work};
 use crate::compiled::ItemRule;
 use crate::error::Unreadable;
+use crate::hook::{self, Passed};
 use crate::identity::identify;
 use weir_model::Item;
 
@@ -33,6 +34,15 @@ impl<'p> Work<'p, '_> {
                     continue 'places;
                 }
                 values.push(value);
+            }
+            if let Some(hooks) = self.docs.spider.hooks.item.get(index).filter(|hooks| !hooks.is_empty()) {
+                let (context, notes) = (&self.context, &mut self.notes);
+                let passed = hook::item(hooks, context, &mut values, &mut |name, what, example| {
+                    notes.count(["hook", name, what], example);
+                });
+                if passed == Passed::Dropped {
+                    continue;
+                }
             }
             match identify(rule, &values, &mut scratch.key) {
                 Ok((id, hash)) => out.push(Item {

@@ -5,6 +5,7 @@ use super::{Place, Scratch, Work};
 use crate::compiled::{ContextValue, FieldRule, FollowRule, LinkSource, Plan, RequestTemplate, Source};
 use crate::error::Unreadable;
 use crate::extensions::{extension, has_ignored_extension};
+use crate::hook::{self, Passed};
 use crate::json::text_of;
 use crate::links::BadLink;
 use crate::template::Variable;
@@ -220,8 +221,28 @@ impl<'p> Work<'p, '_> {
             return Ok(());
         }
         let end = u32::try_from(out.urls.len()).map_err(|_| Unreadable::new("links of more than 4 GB"))?;
-        out.links.push(Link { end, target: rule.target, priority: rule.priority, extra });
+        let mut link = Link { end, target: rule.target, priority: rule.priority, extra };
+        if self.hooks_drop(&mut link, &out.urls[start..]) {
+            out.urls.truncate(start);
+            return Ok(());
+        }
+        out.links.push(link);
         Ok(())
+    }
+
+    /// Whether a hook drops a link; the others change it.
+    fn hooks_drop(&mut self, link: &mut Link, url: &str) -> bool {
+        let spider = self.docs.spider;
+        if spider.hooks.link.is_empty() {
+            return false;
+        }
+        let parse = spider.target(link.target).and_then(|target| target.parse);
+        let parse = parse.map_or("", |at| spider.items[at].schema.name.as_str());
+        let (context, notes) = (&self.context, &mut self.notes);
+        let passed = hook::link(&spider.hooks.link, context, (url, parse), link, &mut |name, what, example| {
+            notes.count(["hook", name, what], example);
+        });
+        passed == Passed::Dropped
     }
 
     fn extra(
