@@ -23,6 +23,7 @@ enum Order {
     Load(Vec<(usize, Addr)>),
     Snapshot { parts: Receiver<Part>, live: Vec<(u16, std::ops::Range<u64>)> },
     Save(Box<Document>, Sender<Result<(), CrawlError>>),
+    Put(&'static str, Vec<u8>, Sender<Result<(), CrawlError>>),
     Letters(Vec<LetterOp>),
 }
 
@@ -116,6 +117,13 @@ impl JournalThread {
         answered.recv().unwrap_or_else(|_| Err(CrawlError::State("the journal has failed before".into())))
     }
 
+    /// Replaces a document of the state; durable when it returns.
+    pub fn put(&self, name: &'static str, body: Vec<u8>) -> Result<(), CrawlError> {
+        let (answer, answered) = channel();
+        self.order(Order::Put(name, body, answer));
+        answered.recv().unwrap_or_else(|_| Err(CrawlError::State("the journal has failed before".into())))
+    }
+
     /// Waits until all orders are performed and the lease is given back.
     pub fn end(mut self) {
         self.join();
@@ -184,6 +192,10 @@ impl Keeper {
                 self.snapshot(&parts, &live)?;
             }
             Order::Letters(ops) => self.letters.append(&ops, &self.document)?,
+            Order::Put(name, body, answer) => {
+                self.lease.check(self.clock.now())?;
+                let _ = answer.send(self.store.put_document(name, &body).map_err(CrawlError::from));
+            }
             Order::Save(document, answer) => {
                 self.document.clone_from(&document);
                 // Whoever asked waits for the answer, unless the crawl has ended.

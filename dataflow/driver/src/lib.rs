@@ -21,6 +21,7 @@ mod group;
 mod io;
 mod jobs;
 mod journal;
+pub mod law;
 mod letter_file;
 mod letters;
 mod opening;

@@ -6,6 +6,9 @@
 //! its slot plus margin and time-out; its report moves it to where it belongs. A request may leave at `t` when fewer than `hits` of
 //! them lie after `t - window`. So whatever is late, lost or repeated wastes a slot and never breaks the law.
 //!
+//! A law may change: what lies in the new window counts under the new law. What the old one had forgotten by then counts as the
+//! densest past that the old one allowed (`Past`).
+//!
 //! Invariant: arrivals, each anywhere between the start of its request and its answer, never exceed `hits` in any window, and
 //! are never closer than the crawl delay.
 
@@ -27,6 +30,26 @@ pub enum Arrival {
     GivenUp(Tick),
 }
 
+/// Hits beyond which a forgotten past is waited out instead of being taken for granted one by one.
+const PAST_HITS_MAX: u64 = 10_000;
+
+/// What is taken for granted of a past that nobody remembers, when a law comes that looks further back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Nothing leaves before.
+    pub held_until: Tick,
+    /// Until when it may have been asked without a law.
+    pub free: Tick,
+    /// Its last hits.
+    pub last: Tick,
+    /// From each burst to the one before it.
+    pub step_us: u64,
+    /// Hits in a burst.
+    pub burst: u64,
+    /// All of them.
+    pub count: u64,
+}
+
 /// The law of a domain and its hits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
@@ -40,6 +63,12 @@ pub struct Throttle {
     spaced: Tick,
     /// Not before this, by a crawl delay that became known after the request that brought it.
     held_until: Tick,
+    /// When it was asked first under a law, as far as is known; 0: never.
+    first: Tick,
+    /// When it was asked last.
+    left: Tick,
+    /// Until when it may have been asked without a law, uncounted; 0: never.
+    free: Tick,
 }
 
 impl Throttle {
@@ -53,6 +82,79 @@ impl Throttle {
     #[must_use]
     pub fn is_limited(&self) -> bool {
         self.limits.is_some() || self.crawl_delay_us > 0
+    }
+
+    /// The law in force.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
+    /// Without a law: a request left, or its answer came.
+    pub fn note_free(&mut self, at: Tick) {
+        self.left = self.left.max(at);
+        self.free = self.free.max(at);
+    }
+
+    /// Another law from `now` on. What is to be taken for granted of the past is taken in, and given back to be kept durably.
+    pub fn set_limits(&mut self, limits: Option<Limits>, now: Tick) -> Option<Past> {
+        let before = std::mem::replace(&mut self.limits, limits);
+        let limits = limits?;
+        // Even spacing begins anew behind the last request.
+        self.even = Tick(0);
+        if limits.moderated {
+            let spacing = limits.window_us / u64::from(limits.hits);
+            let next = if self.left > Tick(0) { self.left } else { now }.after_us(spacing);
+            self.spaced = if self.left > Tick(0) { next } else { self.spaced.min(next) };
+            self.even = self.spaced;
+        } else {
+            self.spaced = Tick(0);
+        }
+        let past = self.unknown_past(before, limits, now)?;
+        self.assume(&past);
+        Some(past)
+    }
+
+    /// The densest past that the old law allowed, where the new one looks and nobody remembers.
+    fn unknown_past(&self, before: Option<Limits>, limits: Limits, now: Tick) -> Option<Past> {
+        let mut past = Past { free: self.free, ..Past::default() };
+        if self.free > Tick(0) {
+            // Nobody counted: the window may be full of what came until then.
+            past.held_until = self.free.after_us(limits.window_us);
+        }
+        let pace = match before {
+            Some(law) => Some((u64::from(law.hits), law.window_us)),
+            None => (self.crawl_delay_us > 0).then_some((1, self.crawl_delay_us)),
+        };
+        if let Some((burst, step_us)) = pace
+            && (self.first > Tick(0) || !self.hits.is_empty())
+        {
+            let horizon = Tick(now.0.saturating_sub(limits.window_us)).max(self.first);
+            // What is remembered is what the longer of the two needs.
+            let last = Tick(now.0.saturating_sub(step_us.max(self.crawl_delay_us)));
+            let room = u64::from(limits.hits).saturating_sub(self.hits.len() as u64);
+            if last >= horizon && room > 0 {
+                let bursts = (last.0 - horizon.0) / step_us + 1;
+                let count = bursts.saturating_mul(burst).min(room);
+                if count > PAST_HITS_MAX {
+                    past.held_until = past.held_until.max(last.after_us(limits.window_us));
+                } else {
+                    past = Past { last, step_us, burst, count, ..past };
+                }
+            }
+        }
+        (past != Past::default()).then_some(past)
+    }
+
+    /// Takes a past for granted.
+    pub fn assume(&mut self, past: &Past) {
+        self.held_until = self.held_until.max(past.held_until);
+        self.free = self.free.max(past.free);
+        for number in 0..past.count.min(PAST_HITS_MAX) {
+            let back = (number / past.burst.max(1)).saturating_mul(past.step_us);
+            // Ids that no release has.
+            self.hits.insert((Tick(past.last.0.saturating_sub(back)), ReleaseId(u64::MAX - number)));
+        }
     }
 
     /// Sets the crawl delay of the domain's robots.txt, the slowest of its origins. Counts from `now` on.
@@ -104,8 +206,12 @@ impl Throttle {
     pub fn reserve_hit(&mut self, not_before: Tick, release: ReleaseId, hit: Tick, config: &FrontierConfig) {
         // A slot may open later than one that a report frees next: what counts there must not be forgotten here.
         self.prune(Tick(not_before.0.saturating_sub(config.lookahead_us)));
+        self.left = self.left.max(not_before);
         if !self.is_limited() {
             return;
+        }
+        if self.first == Tick(0) {
+            self.first = not_before;
         }
         self.hits.insert((hit, release));
         let Some(limits) = self.limits.filter(|limits| limits.moderated) else { return };
@@ -160,16 +266,20 @@ impl Throttle {
     }
 
     /// What a snapshot keeps: crawl delay and instants, and the hits.
-    pub(crate) fn parts(&self) -> ([u64; 4], &BTreeSet<(Tick, ReleaseId)>) {
-        ([self.crawl_delay_us, self.even.0, self.spaced.0, self.held_until.0], &self.hits)
+    pub(crate) fn parts(&self) -> ([u64; 6], &BTreeSet<(Tick, ReleaseId)>) {
+        let instants = [self.even, self.spaced, self.held_until, self.first, self.free].map(|tick| tick.0);
+        let [even, spaced, held_until, first, free] = instants;
+        ([self.crawl_delay_us, even, spaced, held_until, first, free], &self.hits)
     }
 
     /// Puts back what a snapshot kept; the limits are those of today's policy.
-    pub(crate) fn restore(&mut self, [crawl_delay_us, even, spaced, held_until]: [u64; 4]) {
+    pub(crate) fn restore(&mut self, [crawl_delay_us, even, spaced, held_until, first, free]: [u64; 6]) {
         self.crawl_delay_us = crawl_delay_us;
         self.even = Tick(even);
         self.spaced = Tick(spaced);
         self.held_until = Tick(held_until);
+        self.first = Tick(first);
+        self.free = Tick(free);
     }
 
     /// Puts back one hit.

@@ -1,5 +1,6 @@
 //! Deployments in one process: real stages, the real function's handler, queues and artifacts in memory, the practice site.
 
+mod laws;
 mod moving;
 mod stack;
 

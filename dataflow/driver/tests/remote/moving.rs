@@ -2,7 +2,6 @@
 
 use crate::stack::Stack;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use weir_driver::CrawlError;
 use weir_driver::remote::moving::{Imported, Seat, export_slices, import_slice};
 use weir_frontier::policy::Policy;
@@ -15,7 +14,7 @@ const WINDOW_MS: u64 = 250;
 fn stack(stages: u32, hits: usize, window_ms: u64) -> Stack {
     let mut stack = Stack::new(stages, 3);
     let law = format!("[default]\nhits = {hits}\nwindow = \"{window_ms}ms\"\nmoderated = false\n");
-    stack.laws = Arc::new(Policy::parse(&law, "law.toml").expect("a law"));
+    stack.laws = Policy::parse(&law, "law.toml").expect("a law");
     stack
 }
 

@@ -180,7 +180,11 @@ impl Frontier {
             DOMAIN => {
                 let key = DomainKey(reader.fixed()?);
                 let index = self.enter_domain(key, reader.str()?);
-                let instants = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?];
+                let mut instants = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?, 0, 0];
+                // Older snapshots end here.
+                for instant in &mut instants[4..] {
+                    *instant = if reader.is_empty() { 0 } else { reader.u64()? };
+                }
                 self.domain_mut(index).throttle.restore(instants);
             }
             HITS => {
