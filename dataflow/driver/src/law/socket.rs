@@ -8,7 +8,7 @@
 use super::{LawAnswer, LawNews};
 use crate::crawl::ToDriver;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,17 +64,17 @@ impl Drop for ControlSocket {
 }
 
 fn listen(path: &Path, driver: Sender<ToDriver>, ended: Arc<AtomicBool>) -> std::io::Result<()> {
-    // Made beside, so that it is never there with another mode, nor refuses anybody.
-    let part = path.with_extension("part");
-    for old in [&part, &path.to_path_buf()] {
-        match std::fs::remove_file(old) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    // Made in a folder that only the owner may enter, so that it is never there for anybody else, nor refuses its owner.
+    let folder = path.with_extension("new");
+    let part = folder.join("sock");
+    for gone in [remove(std::fs::remove_file(&part)), remove(std::fs::remove_dir(&folder))] {
+        gone?;
     }
+    std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
     let listener = UnixListener::bind(&part)?;
     std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&part, path)?;
+    std::fs::remove_dir(&folder)?;
     let open = Arc::new(AtomicUsize::new(0));
     std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         for stream in listener.incoming() {
@@ -99,6 +99,11 @@ fn listen(path: &Path, driver: Sender<ToDriver>, ended: Arc<AtomicBool>) -> std:
         }
     })?;
     Ok(())
+}
+
+/// What is not there need not be removed.
+fn remove(removed: std::io::Result<()>) -> std::io::Result<()> {
+    removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 fn serve(stream: UnixStream, driver: &Sender<ToDriver>) -> std::io::Result<()> {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod budget;
 mod cloud;
+mod law;
 mod to_more_stages;
 mod under_faults;
 
