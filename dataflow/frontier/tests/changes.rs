@@ -98,6 +98,8 @@ proptest! {
         let mut next = changes.next().map(|(after, law)| (world.now.after_us(after * 1_000), law));
         while world.advance() {
             if let Some((_, law)) = next.filter(|(due, _)| *due <= world.now) {
+                // What was released at this instant was released under the law before.
+                world.now = world.now.after_us(1);
                 world.set_laws(laws(law));
                 reigns.push((world.now, law));
                 next = changes.next().map(|(after, law)| (world.now.after_us(after * 1_000), law));

@@ -170,7 +170,11 @@ impl Stack {
     /// Arrivals at a host, in microseconds, in order.
     pub fn arrivals(&self, host: &str) -> Vec<u64> {
         let log = self.site.log();
-        let mut times: Vec<u64> = log.iter().filter(|entry| entry.host == host).map(|entry| entry.arrived.0).collect();
+        let mut times: Vec<u64> = log
+            .iter()
+            .filter(|entry| entry.host.split(':').next() == Some(host))
+            .map(|entry| entry.arrived.0)
+            .collect();
         times.sort_unstable();
         times
     }
