@@ -132,10 +132,10 @@ impl Throttle {
             let horizon = Tick(now.0.saturating_sub(limits.window_us)).max(self.first);
             // What is remembered is what the longer of the two needs.
             let last = Tick(now.0.saturating_sub(step_us.max(self.crawl_delay_us)));
-            let room = u64::from(limits.hits).saturating_sub(self.hits.len() as u64);
-            if last >= horizon && room > 0 {
+            if last >= horizon {
                 let bursts = (last.0 - horizon.0) / step_us + 1;
-                let count = bursts.saturating_mul(burst).min(room);
+                // No more matter; all of these do, since what is remembered may turn out to be unsent.
+                let count = bursts.saturating_mul(burst).min(u64::from(limits.hits));
                 if count > PAST_HITS_MAX {
                     past.held_until = past.held_until.max(last.after_us(limits.window_us));
                 } else {

@@ -79,6 +79,8 @@ pub(crate) struct Law {
     refused: Option<String>,
     changes: Changes,
     in_force: Arc<Policy>,
+    /// Of what is in force, written as a file.
+    hash: ContentHash,
 }
 
 impl Law {
@@ -97,7 +99,13 @@ impl Law {
             CrawlError::State(format!("the state's document {DOCUMENT} holds a law that cannot be read: {error}"))
         })?;
         let (policy, file) = (options.policy.clone(), options.file.clone());
-        Ok(Law { policy, file, refused: None, changes, in_force: Arc::new(in_force) })
+        let hash = hash_of(&in_force);
+        Ok(Law { policy, file, refused: None, changes, in_force: Arc::new(in_force), hash })
+    }
+
+    fn enforce(&mut self, in_force: Policy) {
+        self.hash = hash_of(&in_force);
+        self.in_force = Arc::new(in_force);
     }
 
     /// The law in force.
@@ -125,7 +133,7 @@ impl Law {
         }
         (self.policy, self.refused) = (policy, None);
         let changed = in_force != *self.in_force;
-        self.in_force = Arc::new(in_force);
+        self.enforce(in_force);
         Ok(changed)
     }
 
@@ -147,21 +155,30 @@ impl Law {
         }
         let in_force = changes.over(&self.policy).map_err(|error| error.to_string())?;
         self.changes = changes;
-        self.in_force = Arc::new(in_force);
+        self.enforce(in_force);
         Ok(Taken::Changed)
     }
 
-    /// What is told of it; `domains` are those of the frontier, and how many there are.
+    /// What is told of it; `domains` are those of the frontier, and how many there are. With `in_force_bytes_max` 0 the law itself is
+    /// left out.
     pub fn status(&self, domains: (Vec<DomainLaw>, usize), in_force_bytes_max: usize) -> LawStatus {
-        status::of(
-            &self.changes,
-            &self.in_force,
-            self.file.as_ref(),
-            self.refused.as_deref(),
-            domains,
-            in_force_bytes_max,
-        )
+        let in_force = if in_force_bytes_max > 0 { Some(self.in_force.to_toml()) } else { None };
+        let file = self.file.as_ref().map(|file| FileStatus {
+            path: file.path.display().to_string(),
+            hash: file.hash.to_string(),
+            refused: self.refused.clone(),
+        });
+        LawStatus {
+            file,
+            in_force: in_force.filter(|text| text.len() <= in_force_bytes_max),
+            hash: self.hash.to_string(),
+            ..LawStatus::of(&self.changes, domains)
+        }
     }
+}
+
+fn hash_of(policy: &Policy) -> ContentHash {
+    ContentHash::of(policy.to_toml().as_bytes())
 }
 
 /// The change that a command says.

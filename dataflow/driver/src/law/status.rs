@@ -1,10 +1,8 @@
 //! What is told of the law in force: to `weir throttle list`, by the socket or a stage's status. Only shapes.
 
-use super::PolicyFile;
 use serde::{Deserialize, Serialize};
-use weir_frontier::policy::{Changes, Policy};
+use weir_frontier::policy::Changes;
 use weir_frontier::{DomainLaw, Limits};
-use weir_model::ContentHash;
 
 /// The law in force and where it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -122,39 +120,28 @@ impl LawAnswer {
     }
 }
 
-pub(super) fn of(
-    changes: &Changes,
-    in_force: &Policy,
-    file: Option<&PolicyFile>,
-    refused: Option<&str>,
-    (domains, domains_known): (Vec<DomainLaw>, usize),
-    in_force_bytes_max: usize,
-) -> LawStatus {
-    let text = in_force.to_toml();
-    let default = changes.default_law().map(|law| ChangeRow::Default(law.to_owned()));
-    let named = changes.domains().map(|(name, law)| ChangeRow::Domain(name.to_owned(), law.to_owned()));
-    let blacklist = changes.blacklist().map(|(name, listed)| match listed {
-        true => ChangeRow::Blacklisted(name.to_owned()),
-        false => ChangeRow::Lifted(name.to_owned()),
-    });
-    let row = |domain: DomainLaw| DomainRow {
-        name: domain.name.into(),
-        limit: domain.limits.map(Limit::from),
-        crawl_delay_ms: domain.crawl_delay_us.div_ceil(1_000),
-        blacklisted: domain.blacklisted,
-        queued: domain.queued,
-    };
-    LawStatus {
-        file: file.map(|file| FileStatus {
-            path: file.path.display().to_string(),
-            hash: file.hash.to_string(),
-            refused: refused.map(str::to_owned),
-        }),
-        pushed: changes.pushed().map(str::to_owned),
-        changes: default.into_iter().chain(named).chain(blacklist).collect(),
-        hash: ContentHash::of(text.as_bytes()).to_string(),
-        in_force: (text.len() <= in_force_bytes_max).then_some(text),
-        domains: domains.into_iter().map(row).collect(),
-        domains_known: domains_known as u64,
+impl LawStatus {
+    /// What commands have changed, and how the domains stand.
+    pub(super) fn of(changes: &Changes, (domains, domains_known): (Vec<DomainLaw>, usize)) -> LawStatus {
+        let default = changes.default_law().map(|law| ChangeRow::Default(law.to_owned()));
+        let named = changes.domains().map(|(name, law)| ChangeRow::Domain(name.to_owned(), law.to_owned()));
+        let blacklist = changes.blacklist().map(|(name, listed)| match listed {
+            true => ChangeRow::Blacklisted(name.to_owned()),
+            false => ChangeRow::Lifted(name.to_owned()),
+        });
+        let row = |domain: DomainLaw| DomainRow {
+            name: domain.name.into(),
+            limit: domain.limits.map(Limit::from),
+            crawl_delay_ms: domain.crawl_delay_us.div_ceil(1_000),
+            blacklisted: domain.blacklisted,
+            queued: domain.queued,
+        };
+        LawStatus {
+            pushed: changes.pushed().map(str::to_owned),
+            changes: default.into_iter().chain(named).chain(blacklist).collect(),
+            domains: domains.into_iter().map(row).collect(),
+            domains_known: domains_known as u64,
+            ..LawStatus::default()
+        }
     }
 }

@@ -81,8 +81,14 @@ impl Frontier {
             .map(|domain| (domain.lines.iter().map(queued).sum(), domain))
             .collect();
         let count = known.len();
-        known.sort_unstable_by(|one, two| two.0.cmp(&one.0).then_with(|| one.1.name.cmp(&two.1.name)));
-        known.truncate(max);
+        let order = |one: &(usize, &Domain), two: &(usize, &Domain)| {
+            two.0.cmp(&one.0).then_with(|| one.1.name.cmp(&two.1.name))
+        };
+        if max < count {
+            known.select_nth_unstable_by(max, order);
+            known.truncate(max);
+        }
+        known.sort_unstable_by(order);
         let laws = known.into_iter().map(|(queued, domain)| DomainLaw {
             name: domain.name.clone(),
             limits: domain.throttle.limits(),

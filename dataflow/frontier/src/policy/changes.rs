@@ -109,15 +109,11 @@ pub struct Changes {
     blacklist: BTreeMap<Box<str>, Said<bool>>,
 }
 
-fn say<T>(place: Option<&mut Said<T>>, at: &Stamp, value: Option<T>) -> Result<(), Option<Said<T>>> {
-    let said = Said { at: at.clone(), value };
-    match place {
-        Some(old) if old.at >= said.at => Ok(()),
-        Some(old) => {
-            *old = said;
-            Ok(())
-        }
-        None => Err(Some(said)),
+/// Of two the one that was said last.
+fn later<T>(old: Option<Said<T>>, at: &Stamp, value: Option<T>) -> Said<T> {
+    match old {
+        Some(old) if old.at >= *at => old,
+        _ => Said { at: at.clone(), value },
     }
 }
 
@@ -142,16 +138,11 @@ impl Changes {
                     read::law(law, name, Law::DEFAULT).map_err(ChangeError::Wrong)?;
                 }
                 match domain {
-                    None => {
-                        if let Err(said) = say(next.default.as_mut(), at, law.clone()) {
-                            next.default = said;
-                        }
-                    }
+                    None => next.default = Some(later(next.default.take(), at, law.clone())),
                     Some(domain) => {
                         let domain = read::domain(domain).map_err(ChangeError::Wrong)?;
-                        if let Err(Some(said)) = say(next.domains.get_mut(&domain), at, law.clone()) {
-                            next.domains.insert(domain, said);
-                        }
+                        let said = later(next.domains.remove(&domain), at, law.clone());
+                        next.domains.insert(domain, said);
                     }
                 }
             }
@@ -160,9 +151,8 @@ impl Changes {
                 let names = said.into_iter().flat_map(|(names, value)| names.iter().map(move |name| (name, value)));
                 for (name, value) in names {
                     let name = read::name(name).map_err(ChangeError::Wrong)?;
-                    if let Err(Some(said)) = say(next.blacklist.get_mut(&name), at, value) {
-                        next.blacklist.insert(name, said);
-                    }
+                    let said = later(next.blacklist.remove(&name), at, value);
+                    next.blacklist.insert(name, said);
                 }
             }
         }
@@ -193,9 +183,11 @@ impl Changes {
     }
 
     /// The pushed policy, or the file's.
-    fn base(&self, file: &Policy) -> Policy {
-        let pushed = self.pushed.as_ref().and_then(|pushed| Policy::parse(&pushed.toml, &pushed.file).ok());
-        pushed.unwrap_or_else(|| file.clone())
+    fn base(&self, file: &Policy) -> Result<Policy, ChangeError> {
+        match &self.pushed {
+            Some(pushed) => Policy::parse(&pushed.toml, &pushed.file).map_err(ChangeError::Wrong),
+            None => Ok(file.clone()),
+        }
     }
 
     /// The policy in force over that of the file.
@@ -203,7 +195,7 @@ impl Changes {
     /// # Errors
     /// When these changes come from another version of weir, whose laws this one cannot read.
     pub fn over(&self, file: &Policy) -> Result<Policy, ChangeError> {
-        let mut policy = self.base(file);
+        let mut policy = self.base(file)?;
         let law = |text: &String, name: &str, base| read::law(text, name, base).map_err(ChangeError::Wrong);
         if let Some(text) = self.default.as_ref().and_then(|said| said.value.as_ref()) {
             policy.default = Some(law(text, "default", policy.default.unwrap_or(policy.profile.law()))?);
