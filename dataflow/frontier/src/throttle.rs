@@ -40,15 +40,18 @@ pub struct Past {
     pub held_until: Tick,
     /// Until when it may have been asked without a law.
     pub free: Tick,
-    /// Its last hits.
+    /// The last instant of which not all is known.
     pub last: Tick,
-    /// From each burst to the one before it.
+    /// From each burst to the one before it, as the densest of the laws before allowed.
     pub step_us: u64,
-    /// Hits in a burst.
+    /// Hits in a burst, by the same law.
     pub burst: u64,
-    /// All of them.
+    /// Hits that are taken for granted.
     pub count: u64,
 }
+
+/// What a snapshot keeps of a throttle, beside its hits.
+pub(crate) type Kept = [u64; 9];
 
 /// The law of a domain and its hits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,15 @@ pub struct Throttle {
     left: Tick,
     /// Until when it may have been asked without a law, uncounted; 0: never.
     free: Tick,
+    /// All hits after this are known.
+    forgotten: Tick,
+    /// What all laws before the one in force allowed at most: so many in a burst, and the time between two; 0: there was none.
+    densest: (u64, u64),
+}
+
+/// A law that allows whatever two laws allow, also when one follows the other.
+fn denser(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    if one.0 == 0 { other } else { (one.0.max(other.0), one.1.min(other.1)) }
 }
 
 impl Throttle {
@@ -115,8 +127,8 @@ impl Throttle {
         Some(past)
     }
 
-    /// The densest past that the old law allowed, where the new one looks and nobody remembers.
-    fn unknown_past(&self, before: Option<Limits>, limits: Limits, now: Tick) -> Option<Past> {
+    /// The densest past that the laws before allowed, where the new one looks and nobody remembers.
+    fn unknown_past(&mut self, before: Option<Limits>, limits: Limits, now: Tick) -> Option<Past> {
         let mut past = Past { free: self.free, ..Past::default() };
         if self.free > Tick(0) {
             // Nobody counted: the window may be full of what came until then.
@@ -126,20 +138,20 @@ impl Throttle {
             Some(law) => Some((u64::from(law.hits), law.window_us)),
             None => (self.crawl_delay_us > 0).then_some((1, self.crawl_delay_us)),
         };
-        if let Some((burst, step_us)) = pace
-            && (self.first > Tick(0) || !self.hits.is_empty())
+        if self.first > Tick(0)
+            && let Some(pace) = pace
         {
+            self.densest = denser(self.densest, pace);
+            (past.burst, past.step_us) = self.densest;
             let horizon = Tick(now.0.saturating_sub(limits.window_us)).max(self.first);
-            // What is remembered is what the longer of the two needs.
-            let last = Tick(now.0.saturating_sub(step_us.max(self.crawl_delay_us)));
-            if last >= horizon {
-                let bursts = (last.0 - horizon.0) / step_us + 1;
+            if self.forgotten >= horizon {
+                let bursts = (self.forgotten.0 - horizon.0) / past.step_us.max(1) + 1;
                 // No more matter; all of these do, since what is remembered may turn out to be unsent.
-                let count = bursts.saturating_mul(burst).min(u64::from(limits.hits));
+                let count = bursts.saturating_mul(past.burst).min(u64::from(limits.hits));
                 if count > PAST_HITS_MAX {
-                    past.held_until = past.held_until.max(last.after_us(limits.window_us));
+                    past.held_until = past.held_until.max(self.forgotten.after_us(limits.window_us));
                 } else {
-                    past = Past { last, step_us, burst, count, ..past };
+                    (past.last, past.count) = (self.forgotten, count);
                 }
             }
         }
@@ -150,6 +162,9 @@ impl Throttle {
     pub fn assume(&mut self, past: &Past) {
         self.held_until = self.held_until.max(past.held_until);
         self.free = self.free.max(past.free);
+        if past.burst > 0 {
+            self.densest = denser(self.densest, (past.burst, past.step_us));
+        }
         for number in 0..past.count.min(PAST_HITS_MAX) {
             let back = (number / past.burst.max(1)).saturating_mul(past.step_us);
             // Ids that no release has.
@@ -161,6 +176,9 @@ impl Throttle {
     pub fn set_crawl_delay(&mut self, delay_us: u64, now: Tick) {
         // Whether or not this was known before: a replay may know of delays that the domain had forgotten when it asked.
         self.held_until = self.held_until.max(now.after_us(delay_us));
+        if self.limits.is_none() && self.crawl_delay_us > 0 && self.first > Tick(0) {
+            self.densest = denser(self.densest, (1, self.crawl_delay_us));
+        }
         self.crawl_delay_us = delay_us;
     }
 
@@ -261,25 +279,30 @@ impl Throttle {
     fn prune(&mut self, from: Tick) {
         let window = self.limits.map_or(0, |limits| limits.window_us).max(self.crawl_delay_us);
         while self.hits.first().is_some_and(|(hit, _)| hit.after_us(window) <= from) {
-            self.hits.pop_first();
+            let forgotten = self.hits.pop_first().map_or(Tick(0), |(hit, _)| hit);
+            self.forgotten = self.forgotten.max(forgotten);
         }
     }
 
     /// What a snapshot keeps: crawl delay and instants, and the hits.
-    pub(crate) fn parts(&self) -> ([u64; 6], &BTreeSet<(Tick, ReleaseId)>) {
-        let instants = [self.even, self.spaced, self.held_until, self.first, self.free].map(|tick| tick.0);
-        let [even, spaced, held_until, first, free] = instants;
-        ([self.crawl_delay_us, even, spaced, held_until, first, free], &self.hits)
+    pub(crate) fn parts(&self) -> (Kept, &BTreeSet<(Tick, ReleaseId)>) {
+        let (even, spaced, held_until) = (self.even.0, self.spaced.0, self.held_until.0);
+        let past = [self.first.0, self.free.0, self.forgotten.0, self.densest.0, self.densest.1];
+        let [first, free, forgotten, burst, step_us] = past;
+        ([self.crawl_delay_us, even, spaced, held_until, first, free, forgotten, burst, step_us], &self.hits)
     }
 
     /// Puts back what a snapshot kept; the limits are those of today's policy.
-    pub(crate) fn restore(&mut self, [crawl_delay_us, even, spaced, held_until, first, free]: [u64; 6]) {
+    pub(crate) fn restore(&mut self, kept: Kept) {
+        let [crawl_delay_us, even, spaced, held_until, first, free, forgotten, burst, step_us] = kept;
         self.crawl_delay_us = crawl_delay_us;
         self.even = Tick(even);
         self.spaced = Tick(spaced);
         self.held_until = Tick(held_until);
         self.first = Tick(first);
         self.free = Tick(free);
+        self.forgotten = Tick(forgotten);
+        self.densest = (burst, step_us);
     }
 
     /// Puts back one hit.
@@ -332,6 +355,27 @@ mod tests {
         let hit = throttle.reserve(next, ReleaseId(2), &config);
         throttle.answered(ReleaseId(2), hit, Arrival::Unsent, Tick(9_600_000), &config);
         assert_eq!(throttle.next_allowed(), Tick(10 * SECOND), "the first request still counts");
+    }
+
+    #[test]
+    fn a_forgotten_past_counts_also_when_what_is_remembered_turns_out_unsent() {
+        let config = FrontierConfig::default();
+        let mut throttle = throttle(2, 1, false);
+        let mut ask = |throttle: &mut Throttle, at: u64, id: u64| throttle.reserve(Tick(at), ReleaseId(id), &config);
+        for id in [1, 2] {
+            let hit = ask(&mut throttle, 5, id);
+            throttle.answered(ReleaseId(id), hit, Arrival::Answered(Tick(5)), Tick(5), &config);
+        }
+        // A second later both are forgotten, and two more are under way.
+        let now = Tick(5 + SECOND);
+        let hits = [3, 4].map(|id| (id, ask(&mut throttle, now.0, id)));
+        throttle.set_limits(Some(Limits { hits: 3, window_us: 10 * SECOND, moderated: false }), now);
+        for (id, hit) in hits {
+            throttle.answered(ReleaseId(id), hit, Arrival::Unsent, now, &config);
+        }
+        assert!(throttle.next_allowed() <= now, "two of three");
+        ask(&mut throttle, now.0, 5);
+        assert_eq!(throttle.next_allowed(), Tick(5 + 10 * SECOND));
     }
 
     #[test]

@@ -155,6 +155,12 @@ pub enum LawClientError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// It hung up.
+    #[error("the crawl that listened at {} has ended before it answered; what was asked may or may not have been done", path.display())]
+    Ended {
+        /// Where.
+        path: PathBuf,
+    },
     /// The connection broke.
     #[error("{}: {error}", path.display())]
     Broken {
@@ -188,6 +194,9 @@ pub fn ask(state: &Path, message: &ControlMessage) -> Result<LawAnswer, LawClien
     stream.write_all(line.as_bytes()).map_err(broken)?;
     let mut text = String::new();
     BufReader::new(stream).read_line(&mut text).map_err(broken)?;
+    if text.is_empty() {
+        return Err(LawClientError::Ended { path });
+    }
     serde_json::from_str(&text).map_err(|error| LawClientError::Strange { path, error })
 }
 

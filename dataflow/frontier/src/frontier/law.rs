@@ -6,7 +6,7 @@
 //! what was released before it is under way as the old law allowed.
 
 use super::Frontier;
-use super::origin::{Origin, host_of};
+use super::origin::{Origin, OriginState, host_of};
 use super::state::{Domain, Line};
 use crate::config::{LawBook, Limits};
 use crate::out::Out;
@@ -55,15 +55,23 @@ impl Frontier {
 
     /// Asks no more for the robots.txt of blacklisted hosts: what waits for it is refused in its turn.
     pub(super) fn forsake(&mut self, domain: &mut Domain) {
-        let barred = |origin: &Origin| domain.blacklisted || self.config.laws.blacklisted(host_of(&origin.url));
-        let waits = |origin: &mut Origin| origin.asking().is_some_and(|asking| asking.release.is_none());
+        let is_barred = |url: &str| domain.blacklisted || self.config.laws.blacklisted(host_of(url));
         let mut forsaken = Vec::new();
         domain.origins.retain_mut(|origin| {
-            let goes = waits(origin) && barred(origin);
-            if goes {
-                forsaken.push(origin.key);
+            let Origin { key, url, state: OriginState::Asking(asking) } = origin else { return true };
+            if asking.release.is_some() {
+                return true;
             }
-            !goes
+            if is_barred(url) {
+                forsaken.push(*key);
+                return false;
+            }
+            if is_barred(&asking.url) {
+                // Redirected there before: asked anew, the redirect is the answer.
+                asking.url.clone_from(url);
+                asking.redirects = 0;
+            }
+            true
         });
         for key in forsaken {
             self.unpark(domain, key);

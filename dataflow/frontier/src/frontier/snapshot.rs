@@ -180,12 +180,12 @@ impl Frontier {
             DOMAIN => {
                 let key = DomainKey(reader.fixed()?);
                 let index = self.enter_domain(key, reader.str()?);
-                let mut instants = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?, 0, 0];
-                // Older snapshots end here.
-                for instant in &mut instants[4..] {
-                    *instant = if reader.is_empty() { 0 } else { reader.u64()? };
+                let mut kept = [0; 9];
+                for (at, number) in kept.iter_mut().enumerate() {
+                    // Older snapshots end after four.
+                    *number = if at >= 4 && reader.is_empty() { 0 } else { reader.u64()? };
                 }
-                self.domain_mut(index).throttle.restore(instants);
+                self.domain_mut(index).throttle.restore(kept);
             }
             HITS => {
                 let index = self.restored_domain(reader)?;
