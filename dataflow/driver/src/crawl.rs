@@ -21,6 +21,7 @@ use crate::figures::JobFigures;
 use crate::geocoder::GeocodeThread;
 use crate::io::{Action, Input};
 use crate::journal::JournalThread;
+use crate::law::{self, ControlSocket, Law, LawNews, PolicyWatch};
 use crate::opening::{fetch_parts, open_engine, open_sink};
 use crate::replay;
 use crate::report::{CrawlOptions, CrawlReport, Observer, Output, Progress};
@@ -46,6 +47,7 @@ pub(crate) enum ToDriver {
     Loaded { worker: usize, addr: Addr, record: Vec<u8> },
     Geocoded(Vec<weir_geo::Event>),
     Computed { answer: Option<Box<Computed>>, notes: Vec<(weir_model::JobId, ExtractionNote)> },
+    Law(LawNews),
     Remote(Box<crate::remote::FromOutside>),
     JournalFailed(CrawlError),
     Failed(CrawlError),
@@ -85,7 +87,8 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     if chosen.file_changed {
         observer.say("the spider file has changed since the job began; the job goes on with the new one");
     }
-    let mut engine = open_engine(&options, &mut state, &chosen, started_at)?;
+    let law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
+    let mut engine = open_engine(&options, &mut state, &chosen, law.book(), started_at)?;
     state.letters.append(&engine.take_letters(), &state.document)?;
     for damaged in &state.letters.known().damaged {
         observer.say(&format!("a dead letter is lost: {damaged}"));
@@ -153,6 +156,8 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     state.document = document;
     state.save()?;
     let document = state.document;
+    let watch = options.laws.file.as_ref().map(|file| PolicyWatch::start(file, to_driver.clone())).transpose()?;
+    let socket = ControlSocket::start(&options.state, to_driver.clone());
     let journal = JournalThread::start(
         state.store,
         state.lease,
@@ -177,6 +182,9 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     }
     let mut driver = Driver {
         engine,
+        law,
+        _watch: watch,
+        _socket: socket,
         events,
         clock,
         inbox,
@@ -206,6 +214,9 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
 
 struct Driver {
     engine: Engine,
+    law: Law,
+    _watch: Option<PolicyWatch>,
+    _socket: Option<ControlSocket>,
     /// Who asked to be told of everything.
     events: Option<Events>,
     clock: Arc<dyn Clock>,
@@ -355,6 +366,7 @@ impl Driver {
                 }
                 Input::Written { job, sink, outcomes, reasons, mark }
             }
+            ToDriver::Law(news) => return self.take_law(news),
             // Only a stage with queues has such things.
             ToDriver::Remote(_) => return,
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
@@ -368,6 +380,19 @@ impl Driver {
             }
         };
         self.engine.feed(input);
+    }
+
+    fn take_law(&mut self, news: LawNews) {
+        match self.law.take(self.clock.now(), news, &mut self.engine, &self.journal) {
+            Ok(happened) => {
+                if let (Some(events), Some(event)) = (&mut self.events, happened) {
+                    events.law(event);
+                }
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
+        }
     }
 
     fn perform(&mut self, actions: Vec<Action>) {

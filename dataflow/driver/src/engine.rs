@@ -19,7 +19,8 @@ use crate::letters::Letters;
 use crate::packing::Packing;
 use crate::record;
 use std::collections::{BTreeMap, VecDeque};
-use weir_frontier::{LogLine, Offer, OfferSource};
+use std::sync::Arc;
+use weir_frontier::{DomainLaw, LawBook, LogLine, Offer, OfferSource};
 use weir_geo::Command;
 use weir_model::{ExtractionNote, JobId, LinkBatch, SinkId, Tick};
 use weir_stage::{Again, Event, JobLive, LaneBytes, OutboxId, SinkVerdict, Stage, Step};
@@ -116,6 +117,17 @@ impl Engine {
     /// Takes note of what happened; nothing is done before the next `advance`.
     pub fn feed(&mut self, input: Input) {
         self.inputs.push_back(input);
+    }
+
+    /// Another law from `now` on, on all workers; the next `advance` steps with it.
+    pub fn set_laws(&mut self, now: Tick, laws: &Arc<dyn LawBook>) {
+        self.stage.set_laws(laws, now);
+        self.next_wake = self.next_wake.min(now);
+    }
+
+    /// How the domains stand that have most queued, at most so many of each worker, and how many are known in all.
+    pub fn domain_laws(&mut self, max: usize) -> (Vec<DomainLaw>, usize) {
+        self.stage.domain_laws(max)
     }
 
     /// Does everything that can be done at `now`; gives what is to be done outside.

@@ -6,6 +6,7 @@
 
 use crate::crawl::ToDriver;
 use crate::error::CrawlError;
+use crate::law::LawEvent;
 use crate::letters::{Content, LetterOp};
 use crate::report::{CrawlOptions, CrawlReport};
 use crate::settings::LogLevel;
@@ -42,6 +43,8 @@ pub(crate) enum Event {
     Remark { counter: Box<str>, count: u32, example: Box<str> },
     SinkOutcome { outcome: &'static str, sink: Arc<str>, item: Option<String>, reason: Option<Box<str>> },
     DeadLetter { letter: u64, reason: String, url: Option<String>, item: Option<String> },
+    LawChanged { by: &'static str, name: String },
+    LawRefused { error: String },
     EventsLost { count: u64 },
     JobClosed { outcome: &'static str, failure: Option<String>, seconds: f64, pages: u64, items: u64, errors: u64 },
 }
@@ -110,6 +113,13 @@ impl Events {
         let EventsOf { schemas, sinks, log_is_shown, .. } = of;
         let under_way = HashMap::new();
         Ok(Events { schemas, sinks, under_way, log_is_shown, turn: Vec::new(), lost: 0, queued, queue, done })
+    }
+
+    pub fn law(&mut self, event: LawEvent) {
+        self.tell(match event {
+            LawEvent::Changed { by, name } => Event::LawChanged { by, name },
+            LawEvent::Refused { error } => Event::LawRefused { error },
+        });
     }
 
     pub fn opened(&mut self, spider: &str, continued: bool) {

@@ -30,6 +30,7 @@ enum Order {
         live: Vec<(u16, std::ops::Range<u64>)>,
     },
     Save(Box<Document>, Sender<Result<(), CrawlError>>),
+    Put(&'static str, Vec<u8>, Sender<Result<(), CrawlError>>),
     Letters(Vec<LetterOp>),
     /// The pages of letters that changed.
     Pages(Sender<Vec<Page>>),
@@ -142,6 +143,13 @@ impl JournalThread {
         answered.recv().unwrap_or_else(|_| Err(CrawlError::State("the journal has failed before".into())))
     }
 
+    /// Replaces a document of the state; durable when it returns.
+    pub fn put(&self, name: &'static str, body: Vec<u8>) -> Result<(), CrawlError> {
+        let (answer, answered) = channel();
+        self.order(Order::Put(name, body, answer));
+        answered.recv().unwrap_or_else(|_| Err(CrawlError::State("the journal has failed before".into())))
+    }
+
     /// Waits until all orders are performed and the lease is given back.
     pub fn end(mut self) {
         self.join();
@@ -217,6 +225,10 @@ impl Keeper {
             Order::Find(ids, answer) => {
                 let known = &self.letters.known().letters;
                 let _ = answer.send(ids.iter().filter_map(|id| known.get(id).cloned()).collect());
+            }
+            Order::Put(name, body, answer) => {
+                self.lease.check(self.clock.now())?;
+                let _ = answer.send(self.store.put_document(name, &body).map_err(CrawlError::from));
             }
             Order::Save(document, answer) => {
                 self.document.clone_from(&document);

@@ -23,6 +23,7 @@ mod group;
 mod io;
 mod jobs;
 mod journal;
+pub mod law;
 mod letter_file;
 mod letter_pages;
 mod letters;

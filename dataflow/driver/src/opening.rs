@@ -11,7 +11,7 @@ use crate::state::{Chosen, Document, State};
 use std::sync::Arc;
 use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;
-use weir_frontier::{Addr, ComputeStep, FrontierConfig, GeocodeField, JobSpec};
+use weir_frontier::{Addr, ComputeStep, FrontierConfig, GeocodeField, JobSpec, LawBook};
 use weir_geo::GeoConfig;
 use weir_model::{Clock, JobId, LinkBatch, SinkId, Tick, UnixMs};
 use weir_spider::{Computation, Geocode, Spider};
@@ -47,13 +47,14 @@ pub(crate) fn open_engine(
     options: &CrawlOptions,
     state: &mut State,
     chosen: &Chosen,
+    laws: Arc<dyn LawBook>,
     now: Tick,
 ) -> Result<Engine, CrawlError> {
     let settings = &options.settings;
     let lanes = state.store.allocate_lanes(options.workers + 1);
     let boot = state.document.boot;
     let frontier = Arc::new(FrontierConfig {
-        laws: Arc::clone(&options.laws),
+        laws,
         request_timeout_us: settings.fetch_timeout.as_micros() as u64,
         log: options.events.is_some() || settings.log_level >= crate::settings::LogLevel::Debug,
         ..FrontierConfig::default()

@@ -4,6 +4,7 @@ use crate::backfill::Backfill;
 use crate::compute::ComputeOptions;
 use crate::figures::JobFigures;
 use crate::geocoder::GeocodeOptions;
+use crate::law::LawOptions;
 use crate::settings::Settings;
 use crate::state::MadeBy;
 use std::io::Write;
@@ -23,7 +24,7 @@ pub struct CrawlOptions {
     /// Settings.
     pub settings: Settings,
     /// Who may be asked how often.
-    pub laws: Arc<dyn weir_frontier::LawBook>,
+    pub laws: LawOptions,
     /// The state directory.
     pub state: PathBuf,
     /// Where items go.

@@ -3,8 +3,9 @@
 use crate::slice::Slice;
 use std::fmt;
 use std::sync::Arc;
+use weir_model::Tick;
 
-/// Who may be asked how often. Laws are asked for once a domain and restart, the blacklist once a release.
+/// Who may be asked how often. Laws are asked for once a domain, restart and change, the blacklist once a release.
 pub trait LawBook: Send + Sync {
     /// The law of a registered domain; `None`: unlimited.
     fn limits(&self, domain: &str) -> Option<Limits>;
@@ -97,6 +98,13 @@ impl Default for FrontierConfig {
             log: false,
             slice: Slice::ALL,
         }
+    }
+}
+
+impl FrontierConfig {
+    /// Until when a request can arrive that was released without a law by `now`.
+    pub(crate) fn latest_arrival(&self, now: Tick) -> Tick {
+        now.after_us(self.margin_us + self.lease_grace_us + self.margin_us + self.request_timeout_us)
     }
 }
 

@@ -33,6 +33,7 @@ pub use address::{Addr, ChunkId, LiveChunk};
 pub use config::{BootInfo, FrontierConfig, LawBook, Limits};
 pub use counters::{Counters, JobCounts};
 pub use frontier::Frontier;
+pub use frontier::law::DomainLaw;
 pub use frontier::moving::{LoadBodies, TakeRecord};
 pub use job::{ComputeStep, GeocodeField, JobSpec, JobTable, Order};
 pub use offer::{Candidate, CandidateBatch, Offer, OfferSource, slot_of, slot_of_release};

@@ -6,6 +6,9 @@
 //! its slot plus margin and time-out; its report moves it to where it belongs. A request may leave at `t` when fewer than `hits` of
 //! them lie after `t - window`. So whatever is late, lost or repeated wastes a slot and never breaks the law.
 //!
+//! A law may change: what lies in the new window counts under the new law. What the old one had forgotten by then counts as the
+//! densest past that the old one allowed (`Past`).
+//!
 //! Invariant: arrivals, each anywhere between the start of its request and its answer, never exceed `hits` in any window, and
 //! are never closer than the crawl delay.
 
@@ -27,6 +30,29 @@ pub enum Arrival {
     GivenUp(Tick),
 }
 
+/// Hits beyond which a forgotten past is waited out instead of being taken for granted one by one.
+const PAST_HITS_MAX: u64 = 10_000;
+
+/// What is taken for granted of a past that nobody remembers, when a law comes that looks further back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Nothing leaves before.
+    pub held_until: Tick,
+    /// Until when it may have been asked without a law.
+    pub free: Tick,
+    /// The last instant of which not all is known.
+    pub last: Tick,
+    /// From each burst to the one before it, as the densest of the laws before allowed.
+    pub step_us: u64,
+    /// Hits in a burst, by the same law.
+    pub burst: u64,
+    /// Hits that are taken for granted.
+    pub count: u64,
+}
+
+/// What a snapshot keeps of a throttle, beside its hits.
+pub(crate) type Kept = [u64; 9];
+
 /// The law of a domain and its hits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Throttle {
@@ -40,6 +66,21 @@ pub struct Throttle {
     spaced: Tick,
     /// Not before this, by a crawl delay that became known after the request that brought it.
     held_until: Tick,
+    /// When it was asked first under a law, as far as is known; 0: never.
+    first: Tick,
+    /// When it was asked last.
+    left: Tick,
+    /// Until when it may have been asked without a law, uncounted; 0: never.
+    free: Tick,
+    /// All hits after this are known.
+    forgotten: Tick,
+    /// What all laws before the one in force allowed at most: so many in a burst, and the time between two; 0: there was none.
+    densest: (u64, u64),
+}
+
+/// A law that allows whatever two laws allow, also when one follows the other.
+fn denser(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    if one.0 == 0 { other } else { (one.0.max(other.0), one.1.min(other.1)) }
 }
 
 impl Throttle {
@@ -55,10 +96,89 @@ impl Throttle {
         self.limits.is_some() || self.crawl_delay_us > 0
     }
 
+    /// The law in force.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.limits
+    }
+
+    /// Without a law: a request left, or its answer came.
+    pub fn note_free(&mut self, at: Tick) {
+        self.left = self.left.max(at);
+        self.free = self.free.max(at);
+    }
+
+    /// Another law from `now` on. What is to be taken for granted of the past is taken in, and given back to be kept durably.
+    pub fn set_limits(&mut self, limits: Option<Limits>, now: Tick) -> Option<Past> {
+        let before = std::mem::replace(&mut self.limits, limits);
+        let limits = limits?;
+        // Even spacing begins anew behind the last request.
+        self.even = Tick(0);
+        if limits.moderated {
+            let spacing = limits.window_us / u64::from(limits.hits);
+            let next = if self.left > Tick(0) { self.left } else { now }.after_us(spacing);
+            self.spaced = if self.left > Tick(0) { next } else { self.spaced.min(next) };
+            self.even = self.spaced;
+        } else {
+            self.spaced = Tick(0);
+        }
+        let past = self.unknown_past(before, limits, now)?;
+        self.assume(&past);
+        Some(past)
+    }
+
+    /// The densest past that the laws before allowed, where the new one looks and nobody remembers.
+    fn unknown_past(&mut self, before: Option<Limits>, limits: Limits, now: Tick) -> Option<Past> {
+        let mut past = Past { free: self.free, ..Past::default() };
+        if self.free > Tick(0) {
+            // Nobody counted: the window may be full of what came until then.
+            past.held_until = self.free.after_us(limits.window_us);
+        }
+        let pace = match before {
+            Some(law) => Some((u64::from(law.hits), law.window_us)),
+            None => (self.crawl_delay_us > 0).then_some((1, self.crawl_delay_us)),
+        };
+        if self.first > Tick(0)
+            && let Some(pace) = pace
+        {
+            self.densest = denser(self.densest, pace);
+            (past.burst, past.step_us) = self.densest;
+            let horizon = Tick(now.0.saturating_sub(limits.window_us)).max(self.first);
+            if self.forgotten >= horizon {
+                let bursts = (self.forgotten.0 - horizon.0) / past.step_us.max(1) + 1;
+                // No more matter; all of these do, since what is remembered may turn out to be unsent.
+                let count = bursts.saturating_mul(past.burst).min(u64::from(limits.hits));
+                if count > PAST_HITS_MAX {
+                    past.held_until = past.held_until.max(self.forgotten.after_us(limits.window_us));
+                } else {
+                    (past.last, past.count) = (self.forgotten, count);
+                }
+            }
+        }
+        (past != Past::default()).then_some(past)
+    }
+
+    /// Takes a past for granted.
+    pub fn assume(&mut self, past: &Past) {
+        self.held_until = self.held_until.max(past.held_until);
+        self.free = self.free.max(past.free);
+        if past.burst > 0 {
+            self.densest = denser(self.densest, (past.burst, past.step_us));
+        }
+        for number in 0..past.count.min(PAST_HITS_MAX) {
+            let back = (number / past.burst.max(1)).saturating_mul(past.step_us);
+            // Ids that no release has.
+            self.hits.insert((Tick(past.last.0.saturating_sub(back)), ReleaseId(u64::MAX - number)));
+        }
+    }
+
     /// Sets the crawl delay of the domain's robots.txt, the slowest of its origins. Counts from `now` on.
     pub fn set_crawl_delay(&mut self, delay_us: u64, now: Tick) {
         // Whether or not this was known before: a replay may know of delays that the domain had forgotten when it asked.
         self.held_until = self.held_until.max(now.after_us(delay_us));
+        if self.limits.is_none() && self.crawl_delay_us > 0 && self.first > Tick(0) {
+            self.densest = denser(self.densest, (1, self.crawl_delay_us));
+        }
         self.crawl_delay_us = delay_us;
     }
 
@@ -104,8 +224,12 @@ impl Throttle {
     pub fn reserve_hit(&mut self, not_before: Tick, release: ReleaseId, hit: Tick, config: &FrontierConfig) {
         // A slot may open later than one that a report frees next: what counts there must not be forgotten here.
         self.prune(Tick(not_before.0.saturating_sub(config.lookahead_us)));
+        self.left = self.left.max(not_before);
         if !self.is_limited() {
             return;
+        }
+        if self.first == Tick(0) {
+            self.first = not_before;
         }
         self.hits.insert((hit, release));
         let Some(limits) = self.limits.filter(|limits| limits.moderated) else { return };
@@ -155,21 +279,30 @@ impl Throttle {
     fn prune(&mut self, from: Tick) {
         let window = self.limits.map_or(0, |limits| limits.window_us).max(self.crawl_delay_us);
         while self.hits.first().is_some_and(|(hit, _)| hit.after_us(window) <= from) {
-            self.hits.pop_first();
+            let forgotten = self.hits.pop_first().map_or(Tick(0), |(hit, _)| hit);
+            self.forgotten = self.forgotten.max(forgotten);
         }
     }
 
     /// What a snapshot keeps: crawl delay and instants, and the hits.
-    pub(crate) fn parts(&self) -> ([u64; 4], &BTreeSet<(Tick, ReleaseId)>) {
-        ([self.crawl_delay_us, self.even.0, self.spaced.0, self.held_until.0], &self.hits)
+    pub(crate) fn parts(&self) -> (Kept, &BTreeSet<(Tick, ReleaseId)>) {
+        let (even, spaced, held_until) = (self.even.0, self.spaced.0, self.held_until.0);
+        let past = [self.first.0, self.free.0, self.forgotten.0, self.densest.0, self.densest.1];
+        let [first, free, forgotten, burst, step_us] = past;
+        ([self.crawl_delay_us, even, spaced, held_until, first, free, forgotten, burst, step_us], &self.hits)
     }
 
     /// Puts back what a snapshot kept; the limits are those of today's policy.
-    pub(crate) fn restore(&mut self, [crawl_delay_us, even, spaced, held_until]: [u64; 4]) {
+    pub(crate) fn restore(&mut self, kept: Kept) {
+        let [crawl_delay_us, even, spaced, held_until, first, free, forgotten, burst, step_us] = kept;
         self.crawl_delay_us = crawl_delay_us;
         self.even = Tick(even);
         self.spaced = Tick(spaced);
         self.held_until = Tick(held_until);
+        self.first = Tick(first);
+        self.free = Tick(free);
+        self.forgotten = Tick(forgotten);
+        self.densest = (burst, step_us);
     }
 
     /// Puts back one hit.
@@ -222,6 +355,27 @@ mod tests {
         let hit = throttle.reserve(next, ReleaseId(2), &config);
         throttle.answered(ReleaseId(2), hit, Arrival::Unsent, Tick(9_600_000), &config);
         assert_eq!(throttle.next_allowed(), Tick(10 * SECOND), "the first request still counts");
+    }
+
+    #[test]
+    fn a_forgotten_past_counts_also_when_what_is_remembered_turns_out_unsent() {
+        let config = FrontierConfig::default();
+        let mut throttle = throttle(2, 1, false);
+        let mut ask = |throttle: &mut Throttle, at: u64, id: u64| throttle.reserve(Tick(at), ReleaseId(id), &config);
+        for id in [1, 2] {
+            let hit = ask(&mut throttle, 5, id);
+            throttle.answered(ReleaseId(id), hit, Arrival::Answered(Tick(5)), Tick(5), &config);
+        }
+        // A second later both are forgotten, and two more are under way.
+        let now = Tick(5 + SECOND);
+        let hits = [3, 4].map(|id| (id, ask(&mut throttle, now.0, id)));
+        throttle.set_limits(Some(Limits { hits: 3, window_us: 10 * SECOND, moderated: false }), now);
+        for (id, hit) in hits {
+            throttle.answered(ReleaseId(id), hit, Arrival::Unsent, now, &config);
+        }
+        assert!(throttle.next_allowed() <= now, "two of three");
+        ask(&mut throttle, now.0, 5);
+        assert_eq!(throttle.next_allowed(), Tick(5 + 10 * SECOND));
     }
 
     #[test]

@@ -202,12 +202,17 @@ fn every_kind_is_written_and_read_as_its_golden_file_says() {
     let ticket = TicketMessage { key: "tickets/b06e".into(), bytes: 2_000_000, hash: header().hash };
     assert!(TicketMessage::is_ticket(&ticket.to_json()) && !TicketMessage::is_ticket(&tally().to_json()));
     golden("ticket", &ticket);
+    let at = 1_795_262_399_000_000;
     let law = "hits = 30\nwindow = \"60s\"".into();
     for (name, command) in [
         ("cancel", Control::Cancel { job: JobId(7) }),
-        ("policy", Control::Policy { toml: "blacklist = [\"domain3.com\"]\n".into() }),
-        ("throttle", Control::Throttle { domain: Some("domain1.com".into()), law }),
-        ("blacklist", Control::Blacklist { add: vec!["domain3.com".into()], remove: vec![] }),
+        (
+            "policy",
+            Control::Policy { at, file: "law.toml".into(), toml: Some("blacklist = [\"domain3.com\"]\n".into()) },
+        ),
+        ("policy-reset", Control::Policy { at, file: String::new(), toml: None }),
+        ("throttle", Control::Throttle { at, domain: Some("domain1.com".into()), law }),
+        ("blacklist", Control::Blacklist { at, add: vec!["domain3.com".into()], remove: vec![], reset: vec![] }),
         ("status", Control::Status {}),
     ] {
         golden(&format!("control-{name}"), &ControlMessage { id: "c-1".into(), command });

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use timely::communication::{WorkerGuards, initialize_from};
 use timely::worker::Worker;
-use weir_frontier::{Addr, Counters, JobSpec, LiveChunk};
+use weir_frontier::{Addr, Counters, DomainLaw, JobSpec, LawBook, LiveChunk};
 use weir_model::wire::WireError;
 use weir_model::{JobId, SinkId, Tick};
 
@@ -19,6 +19,8 @@ enum Order {
     OpenJob(Arc<JobSpec>, SinkMasks),
     CloseJob(JobId, bool),
     HoldJob(JobId),
+    SetLaws(Arc<dyn LawBook>, Tick),
+    DomainLaws(usize),
     ResetSink(SinkId),
     Compact,
     Step { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records, in_flight_max: usize },
@@ -39,6 +41,7 @@ enum Answer {
     Part(String, Vec<u8>),
     SnapshotEnd,
     LiveChunks(Vec<LiveChunk>),
+    DomainLaws(Vec<DomainLaw>, usize),
 }
 
 /// The caller's end of a worker thread.
@@ -110,6 +113,18 @@ impl Remote {
 
     pub fn hold_job(&mut self, job: JobId) {
         self.order(Order::HoldJob(job));
+    }
+
+    pub fn set_laws(&mut self, laws: &Arc<dyn LawBook>, now: Tick) {
+        self.order(Order::SetLaws(Arc::clone(laws), now));
+    }
+
+    pub fn domain_laws(&mut self, max: usize) -> (Vec<DomainLaw>, usize) {
+        self.order(Order::DomainLaws(max));
+        match self.answer() {
+            Answer::DomainLaws(laws, count) => (laws, count),
+            _ => unreachable!("answers come in the order of the orders"),
+        }
     }
 
     pub fn reset_sink(&mut self, sink: SinkId) {
@@ -211,6 +226,14 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
             Order::HoldJob(job) => {
                 shell.hold_job(job);
                 continue;
+            }
+            Order::SetLaws(laws, now) => {
+                shell.set_laws(laws, now);
+                continue;
+            }
+            Order::DomainLaws(max) => {
+                let (laws, count) = shell.domain_laws(max);
+                Answer::DomainLaws(laws, count)
             }
             Order::ResetSink(sink) => {
                 shell.reset_sink(sink);

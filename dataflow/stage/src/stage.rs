@@ -15,7 +15,7 @@ use std::io;
 use std::sync::Arc;
 use timely::communication::Allocator;
 use timely::worker::Worker;
-use weir_frontier::{Addr, Counters, FrontierConfig, JobSpec, LiveChunk, LoadBodies, TakeRecord};
+use weir_frontier::{Addr, Counters, DomainLaw, FrontierConfig, JobSpec, LawBook, LiveChunk, LoadBodies, TakeRecord};
 use weir_model::wire::WireError;
 use weir_model::{JobId, SinkId, Tick};
 
@@ -114,6 +114,27 @@ impl Stage {
         for remote in &mut self.remotes {
             remote.hold_job(job);
         }
+    }
+
+    /// Another law from `now` on, on all workers before their next step.
+    pub fn set_laws(&mut self, laws: &Arc<dyn LawBook>, now: Tick) {
+        if let Some(local) = &mut self.local {
+            local.set_laws(Arc::clone(laws), now);
+        }
+        for remote in &mut self.remotes {
+            remote.set_laws(laws, now);
+        }
+    }
+
+    /// How the domains stand that have most queued, at most so many of each worker, and how many are known in all.
+    pub fn domain_laws(&mut self, max: usize) -> (Vec<DomainLaw>, usize) {
+        let (mut laws, mut count) = self.local.as_ref().map(|local| local.domain_laws(max)).unwrap_or_default();
+        for remote in &mut self.remotes {
+            let (more, known) = remote.domain_laws(max);
+            laws.extend(more);
+            count += known;
+        }
+        (laws, count)
     }
 
     /// A sink that is new to the state, or was emptied: every item goes to it again.

@@ -18,8 +18,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use timely::worker::Worker;
 use weir_frontier::{
-    Addr, BootInfo, Budget, CandidateBatch, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, LoadBodies, Offer,
-    Out, RobotsAnswer, Scratch, TakeRecord,
+    Addr, BootInfo, Budget, CandidateBatch, DomainLaw, Elsewhere, Frontier, FrontierConfig, JobSpec, JobTable, LawBook,
+    LoadBodies, Offer, Out, RobotsAnswer, Scratch, TakeRecord,
 };
 use weir_model::{ExtractionNote, Item, JobId, ReleaseId, SinkId, Tick, Verdict};
 
@@ -268,6 +268,17 @@ impl Shell {
 
     pub fn hold_job(&mut self, job: JobId) {
         self.state.borrow_mut().frontier.hold_job(job);
+    }
+
+    /// Takes another law.
+    pub fn set_laws(&mut self, laws: Arc<dyn LawBook>, now: Tick) {
+        let state = &mut *self.state.borrow_mut();
+        state.frontier.set_laws(laws, now, &mut state.out);
+    }
+
+    /// How the domains stand that have most queued, and how many there are.
+    pub fn domain_laws(&self, max: usize) -> (Vec<DomainLaw>, usize) {
+        self.state.borrow().frontier.domain_laws(max)
     }
 
     pub fn reset_sink(&mut self, sink: SinkId) {

@@ -70,6 +70,12 @@ enum Command {
     Jobs(cmd::jobs::Args),
     /// End a job of a deployment
     Cancel(cmd::jobs::CancelArgs),
+    /// How often domains may be asked: read it, change it while a crawl runs
+    #[command(subcommand)]
+    Throttle(cmd::law::throttle::Args),
+    /// Names that are never asked: read them, change them while a crawl runs
+    #[command(subcommand)]
+    Blacklist(cmd::law::blacklist::Args),
     /// Crawl 50,000 listings of the practice site, from nothing to answers
     Demo(cmd::demo::Args),
 }
@@ -90,6 +96,8 @@ fn main() -> ExitCode {
         Command::Enqueue(args) => cmd::enqueue::run(args),
         Command::Jobs(args) => cmd::jobs::run(args),
         Command::Cancel(args) => cmd::jobs::cancel(args),
+        Command::Throttle(args) => cmd::law::throttle::run(args),
+        Command::Blacklist(args) => cmd::law::blacklist::run(args),
         Command::Demo(args) => cmd::demo::run(args),
     };
     match result {

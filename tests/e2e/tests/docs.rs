@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// The rows of the feature list that this version promises.
 const PROMISED: &str = "6-14, 18, 20-23, 25, 26, 28-30, 32-39, 41-44, 46-51, 53-75, 79-82, 85-110, 113, 120, 125-139, 165, 168, \
-                        171-173, 182, 183, 185-188, 190-193, 195-197";
+                        171-179, 181-183, 185-188, 190-193, 195-197";
 
 /// `6-8, 10` as numbers.
 fn numbers(list: &str) -> Vec<u32> {

@@ -332,7 +332,7 @@ impl JobView {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, ClientError> {
+pub(super) fn read<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(bytes).map_err(|error| {
         ClientError::Nothing(format!("{key} cannot be read: {error}; was it written by another version of weir?"))
     })

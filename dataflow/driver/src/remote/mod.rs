@@ -16,6 +16,7 @@ mod counting;
 mod desk;
 mod ending;
 mod health;
+mod law;
 mod letters;
 pub mod moving;
 mod opening;
@@ -30,10 +31,11 @@ mod window;
 
 pub use outside::FromOutside;
 pub use spending::{StageTariff, measured};
-pub use status::{JobDocument, JobPart, job_key, part_key, status_key};
+pub use status::{JobDocument, JobPart, StageStatus, job_key, part_key, status_key};
 
 use crate::compute::ComputeOptions;
 use crate::geocoder::GeocodeOptions;
+use crate::law::LawOptions;
 use crate::report::Output;
 use crate::settings::Settings;
 use std::path::PathBuf;
@@ -41,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use weir_connector::SinkError;
-use weir_frontier::{LawBook, Slice};
+use weir_frontier::Slice;
 use weir_model::json::JobHeader;
 use weir_queue::{ArtifactStore, MessageQueue};
 use weir_spider::Spider;
@@ -118,7 +120,7 @@ pub struct StageOptions {
     /// Settings of the process: journal, outbox, concurrency. A job brings its own.
     pub settings: Settings,
     /// Who may be asked how often.
-    pub laws: Arc<dyn LawBook>,
+    pub laws: LawOptions,
     /// Makes the sinks of a job.
     pub sinks: SinkMaker,
     /// How locations are found; `None`: fields to be geocoded stay empty.

@@ -65,12 +65,13 @@ pub(super) fn claim(document: &mut Document, stack: &str, slice: Slice) -> Resul
 pub(super) fn open_engine(
     options: &StageOptions,
     state: &mut State,
+    laws: &Arc<dyn LawBook>,
     now: Tick,
 ) -> Result<(Engine, BTreeMap<JobId, OpenJob>), CrawlError> {
     let lanes = state.store.allocate_lanes(options.workers + 1);
     let boot = state.document.boot;
     let log = options.settings.log_level >= crate::settings::LogLevel::Debug;
-    let frontier = Arc::new(frontier_config(&options.pace, &options.laws, options.slice, log));
+    let frontier = Arc::new(frontier_config(&options.pace, laws, options.slice, log));
     let geocoding = options.geocoding.as_ref().map(|options| {
         let config = GeoConfig {
             margin_us: 0,

@@ -15,6 +15,7 @@ use crate::exchange::Inward;
 use crate::geocoder::GeocodeThread;
 use crate::io::{Action, Input};
 use crate::journal::JournalThread;
+use crate::law::{self, Law, PolicyWatch, Refused};
 use crate::opening::open_sink;
 use crate::report::Output;
 use crate::sinks::{SinkStart, SinkThread, Written};
@@ -51,6 +52,8 @@ struct Waiting {
 
 pub(super) struct StageDriver {
     pub engine: Engine,
+    pub law: Law,
+    _watch: Option<PolicyWatch>,
     pub clock: Arc<dyn Clock>,
     inbox: Receiver<ToDriver>,
     driver: Sender<ToDriver>,
@@ -107,7 +110,8 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
     }
     state.save()?;
     let started_at = clock.now();
-    let (engine, jobs) = opening::open_engine(&options, &mut state, started_at)?;
+    let law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
+    let (engine, jobs) = opening::open_engine(&options, &mut state, &law.book(), started_at)?;
     let (driver, inbox) = channel();
     let health = Health::default();
     if let Some(port) = options.health_port {
@@ -132,8 +136,11 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         let (queues, visibility) = (options.queues.clone(), options.pace.visibility);
         Outside::start(queues, visibility, Arc::clone(&clock), runtime, driver.clone())?
     };
+    let watch = options.laws.file.as_ref().map(|file| PolicyWatch::start(file, driver.clone())).transpose()?;
     let mut stage = StageDriver {
         engine,
+        law,
+        _watch: watch,
         clock,
         inbox,
         driver,
@@ -263,6 +270,13 @@ impl StageDriver {
             ToDriver::Synced { group, journal_bytes } => {
                 self.journal_bytes = journal_bytes;
                 Input::Synced { group }
+            }
+            ToDriver::Law(news) => {
+                let now = self.clock.now();
+                if let Err(error) = self.law.take(now, news, &mut self.engine, &self.journal) {
+                    self.failure.get_or_insert(error);
+                }
+                return;
             }
             ToDriver::Reports(_) => unreachable!("a stage has no fetch threads"),
             ToDriver::JournalFailed(error) | ToDriver::Failed(error) => {
@@ -499,19 +513,32 @@ impl StageDriver {
                 }
             }
             Control::Status {} => {
-                self.told = super::telling::Told::default();
+                self.told = super::telling::Told::in_detail();
                 self.outside.settle(vec![receipt]);
             }
-            other => {
-                let why =
-                    format!("this weir obeys cancel and status; deploy its law with --policy instead of {other:?}");
-                let body = weir_model::json::QueueMessage::to_json(&ControlMessage { id: id.clone(), command: other });
-                self.outside.bury(receipt, "control", body, why);
+            command @ (Control::Policy { .. } | Control::Throttle { .. } | Control::Blacklist { .. }) => {
+                self.obey_law(receipt, &ControlMessage { id: id.clone(), command });
             }
         }
         self.obeyed.push_back(id);
         if self.obeyed.len() > OBEYED_MAX {
             self.obeyed.pop_front();
+        }
+    }
+
+    /// A change of the law, which is durable before its message is settled.
+    fn obey_law(&mut self, receipt: ReceiptId, message: &ControlMessage) {
+        match self.law.command(self.clock.now(), message, &mut self.engine, &self.journal) {
+            Some(Err(Refused::Journal(error))) => {
+                self.failure.get_or_insert(error);
+            }
+            Some(Err(Refused::Command(why))) => {
+                self.outside.bury(receipt, "control", weir_model::json::QueueMessage::to_json(message), why);
+            }
+            Some(Ok(_)) | None => {
+                self.told = super::telling::Told::default();
+                self.outside.settle(vec![receipt]);
+            }
         }
     }
 

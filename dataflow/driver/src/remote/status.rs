@@ -95,4 +95,7 @@ pub struct StageStatus {
     pub jobs: Vec<JobId>,
     /// The last commands that were obeyed.
     pub obeyed: Vec<String>,
+    /// The law in force; with its domains when `weir throttle list` has asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub law: Option<crate::law::LawStatus>,
 }

@@ -4,6 +4,7 @@ use super::JobPart;
 use super::spending::without_spending;
 use super::stage::StageDriver;
 use super::status::{StageStatus, status_key};
+use crate::law::LawStatus;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -27,7 +28,21 @@ pub(super) struct Told {
     metrics_at: Tick,
     beat_at: Tick,
     jobs: usize,
+    /// Somebody asks: the next status shows domains, too.
+    in_detail: bool,
 }
+
+impl Told {
+    /// Everything is to be told now, with domains.
+    pub fn in_detail() -> Told {
+        Told { in_detail: true, ..Told::default() }
+    }
+}
+
+/// Domains that a status shows of each worker.
+const DOMAINS_MAX: usize = 1_000;
+/// The longest law that a status shows whole.
+const IN_FORCE_BYTES_MAX: usize = 1 << 20;
 
 /// A hundredth of a job's age: of a crawl of days a write each two seconds would be a quarter of the bill, and nobody looks.
 fn tell_every(age_ms: u64) -> Duration {
@@ -60,7 +75,11 @@ impl StageDriver {
                 self.jobs.get_mut(&job).expect("listed above").part = Some(part);
             }
         }
-        let status = self.status(now);
+        let law = match std::mem::take(&mut self.told.in_detail) {
+            true => self.law.status(self.engine.domain_laws(DOMAINS_MAX), IN_FORCE_BYTES_MAX),
+            false => self.law.status((Vec::new(), 0), 0),
+        };
+        let status = self.status(now, law);
         let bytes = serde_json::to_vec_pretty(&status).expect("numbers and texts are JSON");
         self.outside.put(status_key(self.slice.index), bytes);
     }
@@ -89,7 +108,7 @@ impl StageDriver {
         }
     }
 
-    fn status(&self, now: Tick) -> StageStatus {
+    fn status(&self, now: Tick, law: LawStatus) -> StageStatus {
         StageStatus {
             stack: self.options.stack.clone(),
             stage: self.slice.index,
@@ -101,6 +120,7 @@ impl StageDriver {
             figures: self.figures_by_name().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
             jobs: self.jobs.keys().copied().collect(),
             obeyed: self.obeyed.iter().cloned().collect(),
+            law: Some(law),
         }
     }
 

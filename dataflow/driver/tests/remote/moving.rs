@@ -2,7 +2,6 @@
 
 use crate::stack::Stack;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use weir_driver::CrawlError;
 use weir_driver::remote::moving::{Imported, Seat, export_slices, import_slice};
 use weir_frontier::policy::Policy;
@@ -15,7 +14,7 @@ const WINDOW_MS: u64 = 250;
 fn stack(stages: u32, hits: usize, window_ms: u64) -> Stack {
     let mut stack = Stack::new(stages, 3);
     let law = format!("[default]\nhits = {hits}\nwindow = \"{window_ms}ms\"\nmoderated = false\n");
-    stack.laws = Arc::new(Policy::parse(&law, "law.toml").expect("a law"));
+    stack.laws = Policy::parse(&law, "law.toml").expect("a law");
     stack
 }
 
@@ -140,7 +139,7 @@ fn a_stage_starts_when_it_has_what_the_others_exported_and_not_before() {
 #[test]
 fn locations_that_one_stage_has_learned_are_asked_for_by_none_of_those_that_take_over() {
     let mut stack = stack(1, HITS, WINDOW_MS);
-    stack.laws = Arc::new(weir_frontier::config::NoLaw);
+    stack.laws = weir_frontier::policy::Policy::default();
     stack.geocodes = true;
     stack.start(0);
     stack.start_function();

@@ -14,10 +14,10 @@ use weir_driver::remote::moving::MoveOptions;
 use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
 use weir_driver::{ComputeOptions, DeadLetters, GeocodeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
-use weir_frontier::config::NoLaw;
-use weir_frontier::{LawBook, Limits, Slice};
+use weir_frontier::policy::Policy;
+use weir_frontier::{Limits, Slice};
 use weir_geo::{Provider, ProviderConfig, ProviderKind};
-use weir_model::{Clock, Item, ItemId, JobId, Outcome, Value};
+use weir_model::{Clock, Item, ItemId, JobId, Outcome, Tick, Value};
 use weir_queue::{ArtifactStore, BoxFuture, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
 use weir_site::{Site, SiteHandle, SiteOptions};
 use weir_spider::Spider;
@@ -49,7 +49,7 @@ pub struct Stack {
     pub pace: Pace,
     /// Who may compute.
     pub compute: ComputeOptions,
-    pub laws: Arc<dyn LawBook>,
+    pub laws: Policy,
     /// Stages ask the site for locations.
     pub geocodes: bool,
     spider: &'static Spider,
@@ -66,12 +66,12 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::start())
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 /// Waits with a bound for what another thread brings about.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let clock = SystemClock::start();
     let began = clock.now();
     while !holds() {
@@ -115,7 +115,7 @@ impl Stack {
             poison: None,
             pace: Pace { timeout: Duration::from_secs(5), grace: Duration::from_secs(5), ..Pace::default() },
             compute: ComputeOptions::default(),
-            laws: Arc::new(NoLaw),
+            laws: Policy::default(),
             geocodes: false,
             spider,
             text,
@@ -152,7 +152,7 @@ impl Stack {
 
     /// How the state of a stage is moved.
     pub fn moving(&self, stage: u32) -> MoveOptions {
-        let (pace, laws) = (self.pace, Arc::clone(&self.laws));
+        let (pace, laws) = (self.pace, Arc::new(self.laws.clone()));
         MoveOptions { state: self.state(stage), stack: Some("memory".into()), laws, pace }
     }
 
@@ -181,6 +181,22 @@ impl Stack {
         self.running.insert(stage, (stop, thread));
     }
 
+    /// Arrivals at a host, in microseconds, in order.
+    pub fn arrivals(&self, host: &str) -> Vec<u64> {
+        let log = self.site.log();
+        let mut times: Vec<u64> = log
+            .iter()
+            .filter(|entry| entry.host.split(':').next() == Some(host))
+            .map(|entry| entry.arrived.0)
+            .collect();
+        times.sort_unstable();
+        times
+    }
+
+    pub fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
     /// Why a stage does not start.
     pub fn refused(&self, stage: u32) -> String {
         run_stage(self.options(stage, Arc::default())()).expect_err("refused").to_string()
@@ -204,7 +220,7 @@ impl Stack {
         let queues = self.queues_of(stage);
         let kept = Kept(Arc::clone(&self.rows), Arc::clone(&self.refused), Arc::clone(&self.gone));
         let begins_anew = self.begin_anew;
-        let (pace, laws, compute) = (self.pace, Arc::clone(&self.laws), self.compute.clone());
+        let (pace, laws, compute) = (self.pace, self.laws.clone().into(), self.compute.clone());
         let (state, of) = (self.state(stage), self.stages);
         let geocoding = self.geocodes.then(|| self.geocoding());
         move || StageOptions {
@@ -256,7 +272,7 @@ impl Stack {
 
     // ---- jobs -----------------------------------------------------------------------------------------------------
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         let all = |kind: &str| (0..self.stages).map(|stage| self.queue(&format!("{kind}-{stage}"))).collect();
         Client { requests: all("requests"), control: all("control"), artifacts: Arc::clone(&self.artifacts) as _ }
     }

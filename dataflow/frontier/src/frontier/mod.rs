@@ -14,6 +14,7 @@
 mod admit;
 mod compact;
 mod fate;
+pub(crate) mod law;
 pub(crate) mod moving;
 pub(crate) mod origin;
 mod release;

@@ -117,7 +117,8 @@ impl Frontier {
     fn turn(&mut self, domain: &mut Domain, index: DomainIndex, now: Tick, out: &mut Out) -> Turn {
         let horizon = now.after_us(self.config.lookahead_us);
         for _ in 0..DECISIONS_A_TURN {
-            let law = domain.throttle.next_allowed();
+            // What is only refused waits for nobody.
+            let law = if domain.blacklisted { Tick(0) } else { domain.throttle.next_allowed() };
             match self.want(domain, now) {
                 Want::Nothing if domain.lines.iter().all(Line::is_empty) && !domain.is_asking() => {
                     domain.lines.clear();
@@ -359,6 +360,8 @@ impl Frontier {
             let hit = domain.throttle.reserve(not_before, id, config);
             record::put_release(&mut out.journal, domain.slot, domain.key, id, not_before, hit);
             lease.hit = Some(hit);
+        } else {
+            domain.throttle.note_free(not_before.max(now));
         }
         let limited = lease.hit.is_some();
         lease.until = lease_until(not_before.max(now), limited, config);

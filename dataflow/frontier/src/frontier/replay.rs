@@ -86,6 +86,12 @@ impl Frontier {
                 let job = JobId(reader.u64()?);
                 self.replay_close(job, body[1]);
             }
+            record::PAST => {
+                let key = DomainKey(reader.fixed()?);
+                let index = self.enter_domain(key, reader.str()?);
+                let past = record::read_past(reader)?;
+                self.domain_mut(index).throttle.assume(&past);
+            }
             // What another stage has exported.
             FRAMES..OTHERS => self.restore(body)?,
             _ => return Err(WireError { expected: "a record of the frontier" }),
@@ -182,6 +188,10 @@ impl Frontier {
                 domain.lines.clear();
             }
             domain.lines.retain(|line| !line.is_empty());
+            if !domain.throttle.is_limited() {
+                // What the run before asked without a law is not in the journal, and some of it may still be under way.
+                domain.throttle.note_free(self.config.latest_arrival(now));
+            }
             for line in &mut domain.lines {
                 self.count_line(line, now);
             }

@@ -4,7 +4,7 @@
 //! A host that is not reached at all ends its URLs with that failure as their reason, which is what a person needs to know.
 
 use super::Frontier;
-use super::origin::{Asking, Origin, OriginState, Permission, ROBOTS_REDIRECTS_MAX, origin_key, robots_url};
+use super::origin::{Asking, Origin, OriginState, Permission, ROBOTS_REDIRECTS_MAX, host_of, origin_key, robots_url};
 use super::state::Domain;
 use crate::offer::{Offer, OfferSource, slot_of};
 use crate::out::{Out, RobotsAnswer, RobotsOutcome};
@@ -175,6 +175,8 @@ impl Frontier {
             Step::Redirect(_) if asking.redirects >= ROBOTS_REDIRECTS_MAX => Some(RobotsOutcome::Missing),
             Step::Redirect(location) => match domain_of(&location) {
                 None => Some(RobotsOutcome::Missing),
+                // A robots.txt that may not be asked does not answer.
+                Some(_) if self.config.laws.blacklisted(host_of(&location)) => Some(RobotsOutcome::ServerError),
                 Some(target) => {
                     asking.redirects += 1;
                     if target == domain_key {
@@ -188,8 +190,10 @@ impl Frontier {
                 }
             },
         };
-        if let Some(outcome) = answer {
-            self.learn(domain, key, outcome, now, out);
+        match answer {
+            Some(outcome) => self.learn(domain, key, outcome, now, out),
+            // It may have been blacklisted while it was asked.
+            None => self.forsake(domain),
         }
     }
 
@@ -222,6 +226,11 @@ impl Frontier {
         if !was_limited && domain.throttle.is_limited() {
             self.count_free_leases(domain, now, out);
         }
+        self.unpark(domain, key);
+    }
+
+    /// What waited for an origin's robots.txt goes back to its place.
+    pub(super) fn unpark(&mut self, domain: &mut Domain, key: u64) {
         for line in &mut domain.lines {
             let job = self.jobs.known(line.job);
             let order = job.order();
@@ -237,7 +246,7 @@ impl Frontier {
     }
 
     /// What is under way without a hit counts from now on: the domain has got a law.
-    fn count_free_leases(&mut self, domain: &mut Domain, now: Tick, out: &mut Out) {
+    pub(super) fn count_free_leases(&mut self, domain: &mut Domain, now: Tick, out: &mut Out) {
         let Some(index) = self.by_key.get(&domain.key) else { return };
         for (id, lease) in self.leases.iter_mut().filter(|(_, lease)| lease.domain == *index && lease.hit.is_none()) {
             domain.throttle.restore_hit(lease.until, *id);

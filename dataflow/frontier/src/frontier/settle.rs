@@ -33,6 +33,8 @@ impl Frontier {
         if let Some(hit) = lease.hit {
             let after = domain.throttle.answered(report.release, hit, arrival_of(&report, now), now, &self.config);
             record::put_answered(&mut out.journal, slot, domain.key, report.release, hit, after);
+        } else {
+            domain.throttle.note_free(now);
         }
         self.count_report(&lease, &report, out);
         match lease.origin {

@@ -180,8 +180,12 @@ impl Frontier {
             DOMAIN => {
                 let key = DomainKey(reader.fixed()?);
                 let index = self.enter_domain(key, reader.str()?);
-                let instants = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?];
-                self.domain_mut(index).throttle.restore(instants);
+                let mut kept = [0; 9];
+                for (at, number) in kept.iter_mut().enumerate() {
+                    // Older snapshots end after four.
+                    *number = if at >= 4 && reader.is_empty() { 0 } else { reader.u64()? };
+                }
+                self.domain_mut(index).throttle.restore(kept);
             }
             HITS => {
                 let index = self.restored_domain(reader)?;

@@ -1,17 +1,20 @@
 //! The policy: how often each domain may be asked, and which never.
 //!
-//! It comes from one TOML file (`--policy FILE`) and built-in defaults; it decides, and must not know queues, clocks or files. A
-//! blacklisted name covers every name under it and wins over every law. Loopback has no law unless the file gives `[default]` or
-//! names the domain.
+//! It comes from one file (`--policy FILE`, TOML or Scrapy Cluster's YAML), from commands (`Changes`) and built-in defaults; it
+//! decides, and must not know queues, clocks or files. A blacklisted name covers every name under it and wins over every law.
+//! Loopback has no law unless the file gives `[default]` or names the domain. A policy never changes: another one takes its place.
 //!
-//! Place for later: laws by spider type and egress become further keys of `[domains]`, live changes a new `Policy`.
+//! Place for later: laws by spider type and egress become further keys of `[domains]`.
 
+mod changes;
 mod duration;
 mod read;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, ChangeError, Changes, Command, Stamp};
 pub use duration::{DurationError, WithUnit, parse_duration};
 pub use read::PolicyError;
 
@@ -93,6 +96,35 @@ impl Policy {
         read::policy(text, file)
     }
 
+    /// As `parse`, of the file's format: `.yaml` and `.yml` are Scrapy Cluster's, everything else is TOML.
+    ///
+    /// # Errors
+    /// As `parse`.
+    pub fn parse_file(text: &str, file: &str) -> Result<Policy, PolicyError> {
+        let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("yaml" | "yml") => yaml::policy(text, file),
+            _ => read::policy(text, file),
+        }
+    }
+
+    /// Whether the file names this domain itself.
+    #[must_use]
+    pub fn names(&self, domain: &str) -> bool {
+        self.domains.contains_key(domain)
+    }
+
+    /// Whether the file gives a law for all others.
+    #[must_use]
+    pub fn has_default(&self) -> bool {
+        self.default.is_some()
+    }
+
+    /// The domains with a law of their own, and the blacklisted names.
+    pub fn named(&self) -> (impl Iterator<Item = &str>, impl Iterator<Item = &str>) {
+        (self.domains.keys().map(|name| &**name), self.blacklist.iter().map(|name| &**name))
+    }
+
     /// The law of a registered domain in lower case; `None`: unlimited.
     #[must_use]
     pub fn law_for(&self, domain: &str, is_loopback: bool) -> Option<Law> {
@@ -122,7 +154,7 @@ impl Policy {
         }
     }
 
-    /// The policy as a file that reads as the same policy.
+    /// The policy as a TOML file that reads as the same policy.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut out = String::new();

@@ -61,6 +61,24 @@ pub(super) fn policy(text: &str, file: &str) -> Read<Policy> {
     reader.document(document.get_ref())
 }
 
+/// A law written on its own, as it stands in a table of the file; what is not given comes from `base`.
+pub(super) fn law(text: &str, name: &str, base: Law) -> Read<Law> {
+    let reader = Reader { text, file: name };
+    let table = DeTable::parse(text)
+        .map_err(|error| reader.error(error.span().unwrap_or(0..0), "", error.message().trim().to_owned(), None))?;
+    reader.law(table.get_ref(), name, base)
+}
+
+/// A name as the file's blacklist has it.
+pub(super) fn name(text: &str) -> Read<Box<str>> {
+    Reader { text, file: "blacklist" }.host_name(text, 0..0, "")
+}
+
+/// A registered domain as the file's `[domains]` has it.
+pub(super) fn domain(text: &str) -> Read<Box<str>> {
+    Reader { text, file: "domains" }.registered(text, 0..0, "")
+}
+
 impl Reader<'_> {
     fn error(&self, span: Range<usize>, key: &str, message: String, hint: Option<String>) -> PolicyError {
         let before = self.text.get(..span.start).unwrap_or(self.text);
@@ -110,13 +128,7 @@ impl Reader<'_> {
         if let Some(value) = table.get("domains") {
             for (name, value) in self.table(value, "domains")? {
                 let path = format!("domains.{:?}", name.get_ref());
-                let domain = self.host_name(name.get_ref(), name.span(), &path)?;
-                let registered = registered_domain(&domain);
-                if registered != &*domain {
-                    let message = format!("expected a registered domain, found {domain:?}");
-                    let hint = format!("laws belong to registered domains: write [domains.{registered:?}]");
-                    return Err(self.error(name.span(), &path, message, Some(hint)));
-                }
+                let domain = self.registered(name.get_ref(), name.span(), &path)?;
                 let law = self.law(self.table(value, &path)?, &path, base)?;
                 if policy.domains.len() == NAMES_MAX {
                     return Err(self.error(name.span(), &path, format!("more than {NAMES_MAX} domains"), None));
@@ -152,6 +164,18 @@ impl Reader<'_> {
             DeValue::String(text) => self.host_name(text, value.span(), key),
             _ => Err(self.expected(value, key, "a name such as \"example.com\"", None)),
         }
+    }
+
+    fn registered(&self, text: &str, span: Range<usize>, path: &str) -> Read<Box<str>> {
+        let domain = self.host_name(text, span.clone(), path)?;
+        let registered = registered_domain(&domain);
+        if registered == &*domain {
+            return Ok(domain);
+        }
+        let message = format!("expected a registered domain, found {domain:?}");
+        let written = if path.is_empty() { registered.to_owned() } else { format!("[domains.{registered:?}]") };
+        let hint = format!("laws belong to registered domains: write {written}");
+        Err(self.error(span, path, message, Some(hint)))
     }
 
     /// A host name in lower case, or an address (IPv6 in brackets).

@@ -14,6 +14,7 @@ pub use counts::{put_counts, read_counts};
 pub use robots::{RobotsRecord, class_code, put_robots, read_robots};
 
 use crate::address::Addr;
+use crate::throttle::Past;
 use weir_model::wire::{Reader, WireError, put_bytes, put_fixed, put_i64, put_u64};
 use weir_model::{DomainKey, Fingerprint, JobId, LinkExtra, ReleaseId, Request, RequestKind, TargetId, Tick, Verdict};
 
@@ -37,6 +38,9 @@ pub const ANSWERED: u8 = 8;
 pub const ROBOTS: u8 = 9;
 /// A job's state was dropped.
 pub const CLOSE: u8 = 10;
+
+/// A law has come that looks further back than anybody remembers: what is taken for granted.
+pub const PAST: u8 = 11;
 
 const HAS_REFERER: u8 = 1;
 const HAS_FIRST_URL: u8 = 2;
@@ -316,6 +320,23 @@ pub fn put_answered(
 /// Appends a `Close`.
 pub fn put_close(out: &mut Vec<u8>, slot: u8, job: JobId) {
     put_record(out, CLOSE, slot, |out| put_u64(out, job.0));
+}
+
+/// Appends a `Past`. Names the domain: that it was asked need not be in the journal.
+pub fn put_past(out: &mut Vec<u8>, slot: u8, domain: DomainKey, name: &str, past: &Past) {
+    put_record(out, PAST, slot, |out| {
+        put_fixed(out, domain.0);
+        put_bytes(out, name.as_bytes());
+        for number in [past.held_until.0, past.free.0, past.last.0, past.step_us, past.burst, past.count] {
+            put_u64(out, number);
+        }
+    });
+}
+
+/// Reads a `Past` behind its domain and name.
+pub(crate) fn read_past(reader: &mut Reader<'_>) -> Result<Past, WireError> {
+    let [held_until, free, last] = [Tick(reader.u64()?), Tick(reader.u64()?), Tick(reader.u64()?)];
+    Ok(Past { held_until, free, last, step_us: reader.u64()?, burst: reader.u64()?, count: reader.u64()? })
 }
 
 #[cfg(test)]

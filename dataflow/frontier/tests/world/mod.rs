@@ -94,6 +94,8 @@ pub struct Arrival {
     pub at: u64,
     pub url: String,
     pub release: ReleaseId,
+    /// When it was released.
+    pub released_at: u64,
     pub attempts: u8,
     pub alone: bool,
 }
@@ -173,6 +175,15 @@ impl World {
             frontier.open_job(self.spec.clone());
             self.more_jobs.iter().for_each(|spec| frontier.open_job(spec.clone()));
             self.workers.push(frontier);
+        }
+    }
+
+    /// Another law from now on.
+    pub fn set_laws(&mut self, laws: Laws) {
+        let laws: Arc<dyn LawBook> = Arc::new(laws);
+        Arc::make_mut(&mut self.config).laws = Arc::clone(&laws);
+        for (frontier, out) in self.workers.iter_mut().zip(&mut self.outs) {
+            frontier.set_laws(Arc::clone(&laws), self.now, out);
         }
     }
 
@@ -358,7 +369,8 @@ impl World {
             if sent {
                 let at = start + self.rng.below(latency + 1);
                 let url = release.request.url.to_string();
-                self.arrivals.push(Arrival { at, url, release: release.id, attempts: release.request.attempts, alone });
+                let (released_at, attempts) = (self.now.0, release.request.attempts);
+                self.arrivals.push(Arrival { at, url, release: release.id, released_at, attempts, alone });
             }
             if answer.lost {
                 continue;

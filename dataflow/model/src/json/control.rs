@@ -23,27 +23,40 @@ pub enum Control {
         /// Which.
         job: JobId,
     },
-    /// Take this policy file from now on.
+    /// A policy in the place of the policy file and of every change before, or, without one, the file again.
     Policy {
-        /// The file's text.
-        toml: String,
+        /// When the command was given, in microseconds since 1970: what was said last holds, whatever comes last.
+        at: u64,
+        /// What it is called.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        file: String,
+        /// Its text, in TOML.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        toml: Option<String>,
     },
     /// The law of a domain, or of all that have none of their own, as the policy file writes it.
     Throttle {
+        /// As there.
+        at: u64,
         /// Left out: the default law.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         domain: Option<String>,
-        /// Keys of the law (`hits`, `window`, `moderated`, `scale`) as TOML; empty: back to the default law.
+        /// Keys of the law (`hits`, `window`, `moderated`, `scale`) as TOML; empty: as the file says.
         law: String,
     },
     /// Domains that are never requested from now on, and those that may be again.
     Blacklist {
+        /// As there.
+        at: u64,
         /// To be added.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         add: Vec<String>,
         /// To be taken off.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         remove: Vec<String>,
+        /// To be as the file says.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reset: Vec<String>,
     },
     /// Write the status objects now.
     Status {},

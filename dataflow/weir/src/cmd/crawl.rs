@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_connector::{FeedPlace, FeedUrl, ServerKind, Sink, SinkError, SinkUrl, redact, split_required};
+use weir_driver::law::{LawOptions, PolicyFile};
 use weir_driver::{
     Backfill, ComputeOptions, CrawlOptions, CrawlReport, LogLevel, MadeBy, Observer, Output, Profile, Progress, Replay,
     Settings,
 };
 use weir_frontier::LogLine;
 use weir_frontier::policy::Policy;
-use weir_model::Outcome;
+use weir_model::{ContentHash, Outcome};
 use weir_spider::Spider;
 
 /// Crawl with a spider on this machine; the same command goes on where it stopped
@@ -44,7 +45,7 @@ pub struct Args {
     /// State directory; the same one goes on with the job. Default: .weir/NAME
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Who may be asked how often: a blacklist and laws by domain
+    /// Who may be asked how often: a blacklist and laws by domain (TOML, or Scrapy Cluster's .yaml). It is watched: a change holds within a second
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Workers of the stage
@@ -159,7 +160,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     let opened = urls.into_iter().map(|url| open_sink(url, &feeds)).collect::<Result<Vec<_>, _>>();
     let opened = opened.map_err(wrong_sink)?;
     let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output { sink, required }).collect();
-    let policy = read_policy(plan.policy.as_deref(), plan.settings.profile)?;
+    let laws = read_law(plan.policy.as_deref(), plan.settings.profile)?;
     if plan.backfill.is_none() {
         require_agent(&plan.settings, &plan.spider)?;
     }
@@ -170,7 +171,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
         compute: ComputeOptions { allow_commands: plan.allow_commands, ..ComputeOptions::default() },
         spider: plan.spider,
         settings: plan.settings,
-        laws: Arc::new(policy),
+        laws,
         state,
         sinks,
         workers: plan.workers,
@@ -252,12 +253,19 @@ pub fn open_sink(url: SinkUrl, feeds: &cmd::feeds::Feeds) -> Result<Box<dyn Sink
 
 /// The policy file; without one, the default law that `profile` names.
 pub fn read_policy(path: Option<&Path>, profile: Profile) -> anyhow::Result<Policy> {
+    Ok(read_law(path, profile)?.policy)
+}
+
+/// As `read_policy`, to be watched.
+pub fn read_law(path: Option<&Path>, profile: Profile) -> anyhow::Result<LawOptions> {
     let (text, name) = match path {
         Some(path) => (cmd::files::read(path, "a policy file")?, path.display().to_string()),
         None if profile == Profile::Broad => ("profile = \"broad\"".to_owned(), "profile".to_owned()),
-        None => return Ok(Policy::default()),
+        None => return Ok(LawOptions::default()),
     };
-    Ok(Policy::parse(&text, &name).map_err(|error| Usage(error.to_string()))?)
+    let policy = Policy::parse_file(&text, &name).map_err(|error| Usage(error.to_string()))?;
+    let hash = ContentHash::of(text.as_bytes());
+    Ok(LawOptions { policy, file: path.map(|path| PolicyFile { path: path.to_owned(), hash }) })
 }
 
 /// Outside loopback a crawler says who it is and how it can be reached.

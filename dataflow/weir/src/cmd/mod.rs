@@ -17,6 +17,7 @@ pub mod files;
 pub mod geo;
 pub mod geocode;
 pub mod jobs;
+pub mod law;
 pub mod places;
 pub mod plan;
 pub mod prices;

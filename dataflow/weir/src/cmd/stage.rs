@@ -1,6 +1,6 @@
 //! `weir stage`: one stage against SQS. What the container runs; told by variables, each with an option beside it.
 
-use crate::cmd::crawl::{Existing, open_sink, read_policy, start_log};
+use crate::cmd::crawl::{Existing, open_sink, read_law, start_log};
 use crate::cmd::deployment::{Deployment, Which, runtime, ticketed, variable};
 use crate::cmd::feeds::Feeds;
 use crate::cmd::prices::{REGION, Tariff};
@@ -50,7 +50,7 @@ pub struct Args {
     /// Where items go, as for weir crawl; may be repeated
     #[arg(short = 'o', value_name = "SINK")]
     outputs: Vec<String>,
-    /// Who may be asked how often: a blacklist and laws by domain
+    /// Who may be asked how often: a blacklist and laws by domain (TOML, or Scrapy Cluster's .yaml). It is watched: a change holds within a second
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Setting of the process (journal, outbox, concurrency, fetch.timeout as the upper bound of every job's); may be repeated
@@ -105,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let place = Place::find(&args)?;
     let secrets = sink_secrets::read(variable("WEIR_SINK_SECRETS").as_deref())?;
     let sinks = sinks(&args, &settings, &place, &secrets)?;
-    let laws = Arc::new(read_policy(args.policy.as_deref(), settings.profile)?);
+    let laws = read_law(args.policy.as_deref(), settings.profile)?;
     let health_port = args.health_port.map_or_else(|| number("WEIR_HEALTH_PORT", u16::MAX), |port| Ok(Some(port)))?;
     let timeout = settings.fetch_timeout.min(Pace::default().timeout);
     let geocoding = crate::cmd::geocode::for_stage(&settings, place.slice.of, &secrets)?;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod budget;
 mod cloud;
+mod law;
 mod letters;
 mod secrets;
 mod to_more_stages;
