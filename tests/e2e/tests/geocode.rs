@@ -317,6 +317,44 @@ fn a_backfill_killed_or_interrupted_in_the_middle_goes_on_and_loses_nothing() ->
 }
 
 #[test]
+fn what_a_backfill_filled_is_marked_as_gone_like_the_rest_and_what_is_gone_is_not_filled() -> anyhow::Result<()> {
+    let stand = Stand::new(2);
+    let text = std::fs::read_to_string(example("properties.toml"))?.replace("\"next\"", "\"no such link\"");
+    let spider = |last: &str| stand.write("portal.toml", &text.replace("01666", last));
+    let gazetteer = |step: usize| {
+        let places = stand.site.portal().iter().step_by(step);
+        let lines = places.map(|listing| format!("\"{}\",{},{}\n", listing.address, listing.lat, listing.lon));
+        stand.write("places.csv", &format!("name,lat,lon\n{}", lines.collect::<String>()));
+    };
+    let crawl = |last: &str, more: &[&str]| run(stand.crawl(spider(last)).arg("--overwrite").args(more), 0);
+    let fill = |job: &str| -> anyhow::Result<String> {
+        let mut command = stand.command(weir());
+        command.args(["geo", "backfill", job, "-q", "--state", "state", "-s", "geocode.gazetteer=places.csv"]);
+        Ok(printed(&run(&mut command, 0)?).0)
+    };
+    let count = |what: &str| -> anyhow::Result<usize> {
+        let database = rusqlite::Connection::open(stand.path("items.db"))?;
+        let sql = format!("SELECT count(*) FROM property WHERE {what}");
+        Ok(database.query_row(&sql, [], |row| row.get::<_, i64>(0))?.try_into()?)
+    };
+    crawl("00001", &[])?;
+    gazetteer(2);
+    let said = fill("portal.toml")?;
+    let filled = count("location IS NOT NULL")?;
+    ensure!(filled >= 30 && filled < 60 && said.contains(&format!("{filled} filled, {} still", 60 - filled)), "{said}");
+    // The second index page is not there any more, nor what it listed.
+    crawl("00000", &["-s", "geocode.gazetteer=places.csv"])?;
+    ensure!(count("_delisted_at IS NOT NULL")? == 30, "those that were filled as well");
+    let (gone, bare) = ("_delisted_at IS NOT NULL", count("_delisted_at IS NOT NULL AND location IS NULL")?);
+    ensure!(bare > 0 && bare < 30, "{bare}");
+    gazetteer(1);
+    let said = fill("1")?;
+    ensure!(said.contains(&format!("30 rows looked at, {bare} without a location, 0 filled")), "{said}");
+    ensure!(said.contains(&format!("{bare} left as they are: marked as gone")) && count(gone)? == 30, "{said}");
+    Ok(())
+}
+
+#[test]
 fn mistakes_in_the_settings_are_told_before_the_crawl() -> anyhow::Result<()> {
     let stand = stand();
     for (setting, said) in [
