@@ -361,7 +361,7 @@ mod tests {
     fn a_forgotten_past_counts_also_when_what_is_remembered_turns_out_unsent() {
         let config = FrontierConfig::default();
         let mut throttle = throttle(2, 1, false);
-        let mut ask = |throttle: &mut Throttle, at: u64, id: u64| throttle.reserve(Tick(at), ReleaseId(id), &config);
+        let ask = |throttle: &mut Throttle, at: u64, id: u64| throttle.reserve(Tick(at), ReleaseId(id), &config);
         for id in [1, 2] {
             let hit = ask(&mut throttle, 5, id);
             throttle.answered(ReleaseId(id), hit, Arrival::Answered(Tick(5)), Tick(5), &config);
