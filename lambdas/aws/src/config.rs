@@ -1,13 +1,17 @@
-//! Where AWS is: credentials, region, endpoint; one HTTP client for all services.
+//! Where AWS is: credentials, region, endpoint; one HTTP client for all services, and one SQS client for all queues.
+//!
+//! Invariant: making clients asks nobody and reads no certificates. A function is started often and polls before it needs any.
 
 use crate::{DynamoClaims, S3Artifacts, SqsQueue};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_sqs::config::SharedHttpClient;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::config::{HttpClient, RuntimeComponents, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector};
 use std::time::Duration;
 use weir_queue::{QueueError, QueueErrorClass};
 
@@ -19,12 +23,30 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,
+    /// Of all queues: a function opens one an invocation.
+    sqs: aws_sdk_sqs::Client,
     /// An endpoint of somebody's own: buckets are named in the path.
     emulated: bool,
 }
 
 fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    SharedHttpClient::new(AtFirstCall(https))
+}
+
+/// The SDK's HTTP client without its check when a service's client is made: that would read and parse the system's certificates for
+/// each of them, and then once more for the first call.
+#[derive(Debug)]
+struct AtFirstCall(SharedHttpClient);
+
+impl HttpClient for AtFirstCall {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
 }
 
 fn loader() -> aws_config::ConfigLoader {
@@ -88,7 +110,12 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(endpoint)
             .build();
-        Aws { config, emulated: true }
+        Aws::of(config)
+    }
+
+    fn of(config: SdkConfig) -> Aws {
+        let emulated = config.endpoint_url().is_some();
+        Aws { sqs: aws_sdk_sqs::Client::new(&config), config, emulated }
     }
 
     fn checked(config: SdkConfig) -> Result<Aws, QueueError> {
@@ -96,8 +123,7 @@ impl Aws {
             let message = "no AWS region: set AWS_REGION, or region in the profile (AWS_PROFILE)";
             return Err(QueueError::new(QueueErrorClass::Permanent, message));
         }
-        let emulated = config.endpoint_url().is_some();
-        Ok(Aws { config, emulated })
+        Ok(Aws::of(config))
     }
 
     /// The region.
@@ -121,7 +147,7 @@ impl Aws {
     /// The queue at an address.
     #[must_use]
     pub fn queue(&self, url: &str) -> SqsQueue {
-        SqsQueue::new(aws_sdk_sqs::Client::new(&self.config), url)
+        SqsQueue::new(self.sqs.clone(), url)
     }
 
     /// The queue of a name.
@@ -129,7 +155,7 @@ impl Aws {
     /// # Errors
     /// When there is none, or it cannot be asked for.
     pub async fn queue_by_name(&self, name: &str) -> Result<SqsQueue, QueueError> {
-        let client = aws_sdk_sqs::Client::new(&self.config);
+        let client = self.sqs.clone();
         let found = client.get_queue_url().queue_name(name).send().await;
         let found = found.map_err(|error| crate::error::judge(&format!("sqs GetQueueUrl of {name}"), error))?;
         Ok(SqsQueue::new(client, found.queue_url().unwrap_or_default()))

@@ -1,12 +1,12 @@
-//! The real function binary, run by the emulator from a real queue. Needs the feature `lambda`; `WEIR_FUNCTION_BINARY` names another
-//! build than the one of this test.
+//! The real function binary: by itself up to its first poll, and run by the emulator from a real queue. Needs the feature `lambda`;
+//! `WEIR_FUNCTION_BINARY` names another build than the one of this test.
 #![cfg(feature = "lambda")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpListener;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use weir_aws::Aws;
 use weir_model::json::{FetchEnvelope, FetchRules, JobRef, QueueMessage, ReportBatch};
@@ -44,6 +44,20 @@ impl Cli<'_> {
     fn queue(&self, name: &str, attributes: &str) -> String {
         let named = ["sqs", "create-queue", "--queue-name", name, "--attributes", attributes, "--query", "QueueUrl"];
         self.run(&named)
+    }
+}
+
+fn binary() -> String {
+    std::env::var("WEIR_FUNCTION_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_weir-fetch-parse").into())
+}
+
+/// A process that ends with its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -114,6 +128,40 @@ fn reports_of(bodies: &[String]) -> Vec<Report> {
     bodies.iter().flat_map(|body| ReportBatch::from_json(body).expect("reports").reports).collect()
 }
 
+/// What a cold start waits for: `tests/bench/function.py` measures how long it takes.
+#[test]
+fn the_function_polls_before_it_asks_aws_for_anything_or_reads_a_certificate() {
+    let [runtime, services] = ["127.0.0.1:0"; 2].map(|any| TcpListener::bind(any).expect("a port"));
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    let folder = tempfile::tempdir().expect("a folder");
+    // Whoever reads certificates from a pipe that nobody fills, waits for ever.
+    let roots = folder.path().join("roots.pem");
+    assert!(Command::new("mkfifo").arg(&roots).status().expect("mkfifo runs").success());
+    let function = Command::new(binary())
+        .env_clear()
+        .envs([("AWS_REGION", "eu-central-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+        .envs([("AWS_LAMBDA_FUNCTION_NAME", "fetch"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")])
+        .envs([("AWS_LAMBDA_FUNCTION_VERSION", "1"), ("WEIR_BUCKET", "bucket"), ("WEIR_CLAIM_TABLE", "claims")])
+        .env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{}", port(&runtime)))
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", port(&services)))
+        .env("SSL_CERT_FILE", &roots)
+        .spawn();
+    let _function = Killed(function.expect("the function starts"));
+    let (heard, polled) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (stream, _) = runtime.accept().expect("the function connects");
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).expect("a request");
+        // The connection stays open, as the runtime's does until there is work.
+        let _ = heard.send((line, stream));
+    });
+    let (line, _stream) = polled.recv_timeout(Duration::from_secs(30)).expect("the function polls");
+    assert_eq!(line.trim_end(), "GET /2018-06-01/runtime/invocation/next HTTP/1.1");
+    services.set_nonblocking(true).expect("a listener");
+    let asked = services.accept().expect_err("nobody asks the services before there is work");
+    assert_eq!(asked.kind(), ErrorKind::WouldBlock);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_fetches_each_release_once_and_what_it_cannot_read_is_dead_lettered() {
     let emulator = Service::shared_aws().expect("the emulator starts");
@@ -152,8 +200,7 @@ async fn the_function_fetches_each_release_once_and_what_it_cannot_read_is_dead_
     ]);
     let folder = tempfile::tempdir().expect("a folder");
     let package = folder.path().join("function.zip");
-    let binary =
-        std::env::var("WEIR_FUNCTION_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_weir-fetch-parse").into());
+    let binary = binary();
     let zip = "import sys,zipfile\nz=zipfile.ZipFile(sys.argv[2],'w',zipfile.ZIP_DEFLATED,compresslevel=1)\n\
         i=zipfile.ZipInfo('bootstrap')\ni.external_attr=0o755<<16\ni.compress_type=zipfile.ZIP_DEFLATED\n\
         z.writestr(i,open(sys.argv[1],'rb').read())\nz.close()\n";
