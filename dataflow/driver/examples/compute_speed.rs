@@ -122,7 +122,7 @@ fn crawl(state: &Path, computation: &str, base: &str, pages: usize) -> (u64, f64
     let options = CrawlOptions {
         spider: Arc::new(spider),
         settings: Settings::default(),
-        laws: Arc::new(Policy::default()),
+        laws: Policy::default().into(),
         state: state.to_owned(),
         sinks: vec![Output { sink: Box::new(Nowhere), required: true }],
         geocoding: None,

@@ -341,7 +341,7 @@ fn what_a_backfill_filled_is_marked_as_gone_like_the_rest_and_what_is_gone_is_no
     gazetteer(2);
     let said = fill("portal.toml")?;
     let filled = count("location IS NOT NULL")?;
-    ensure!(filled >= 30 && filled < 60 && said.contains(&format!("{filled} filled, {} still", 60 - filled)), "{said}");
+    ensure!((30..60).contains(&filled) && said.contains(&format!("{filled} filled, {} still", 60 - filled)), "{said}");
     // The second index page is not there any more, nor what it listed.
     crawl("00000", &["-s", "geocode.gazetteer=places.csv"])?;
     ensure!(count("_delisted_at IS NOT NULL")? == 30, "those that were filled as well");
