@@ -10,17 +10,21 @@
 //! by their traits. Invariants: a receipt is settled when its effects are in the journal; a job is in the state's document before
 //! its first record; a state belongs to one stage of one deployment and refuses every other.
 
+mod begin;
 mod census;
 pub mod client;
 mod counting;
 mod desk;
 mod ending;
+mod errands;
 mod health;
+mod intake;
 mod law;
 mod letters;
 pub mod moving;
 mod opening;
 mod outside;
+mod performing;
 mod replaying;
 mod seats;
 mod spending;
