@@ -9,6 +9,7 @@ mod clock;
 mod compute;
 mod crawl;
 mod delisting;
+mod embedded;
 mod ending;
 mod engine;
 mod error;
