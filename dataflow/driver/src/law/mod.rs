@@ -103,6 +103,19 @@ impl Law {
         Ok(Law { policy, file, refused: None, changes, in_force: Arc::new(in_force), hash })
     }
 
+    /// What the state of another stage keeps, put together with what is kept here.
+    pub fn merge(&mut self, other: Changes) -> Result<(), CrawlError> {
+        self.changes.merge(other);
+        let in_force = self.changes.over(&self.policy);
+        self.enforce(in_force.map_err(|error| CrawlError::Usage(format!("its law cannot be read: {error}")))?);
+        Ok(())
+    }
+
+    /// What commands have changed.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     fn enforce(&mut self, in_force: Policy) {
         self.hash = hash_of(&in_force);
         self.in_force = Arc::new(in_force);

@@ -3,6 +3,8 @@
 use crate::stack::{Stack, runtime, until};
 use std::time::Duration;
 use weir_driver::law::ChangeRow;
+use weir_driver::remote::StageStatus;
+use weir_driver::remote::moving::{Seat, export_slices, import_slice};
 use weir_frontier::policy::Policy;
 use weir_model::Outcome;
 use weir_model::json::{Control, ControlMessage, QueueMessage};
@@ -110,4 +112,25 @@ fn a_command_that_is_wrong_goes_to_the_dead_letters_and_changes_nothing() {
     let status = runtime().block_on(stack.client().statuses()).expect("read").remove(0).expect("a status");
     assert_eq!(status.law.expect("a law").changes, []);
     stack.stop(0);
+}
+
+#[test]
+fn what_commands_have_said_moves_to_a_stage_that_takes_over() {
+    let mut stack = stack(1);
+    stack.start(0);
+    tell(&stack, &throttle(&stack, "halved", "a.localhost", "hits = 5\nwindow = \"500ms\""));
+    stack.stop(0);
+    let files = export_slices(&stack.moving(0), 2, &stack.path("move")).expect("exported").files;
+    import_slice(&stack.moving(1), Some(Seat { index: 1, of: 2 }), &files[0]).expect("imported");
+    stack.resize(2);
+    (0..2).for_each(|stage| stack.start(stage));
+    let row = ChangeRow::Domain("a.localhost".into(), "hits = 5\nwindow = \"500ms\"".into());
+    until("both to tell the law", || {
+        let statuses = runtime().block_on(stack.client().statuses()).expect("read");
+        let told = |status: Option<StageStatus>| {
+            status.and_then(|status| status.law).is_some_and(|law| law.changes == [row.clone()])
+        };
+        statuses.len() == 2 && statuses.into_iter().all(told)
+    });
+    (0..2).for_each(|stage| stack.stop(stage));
 }

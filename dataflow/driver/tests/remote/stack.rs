@@ -152,7 +152,7 @@ impl Stack {
 
     /// How the state of a stage is moved.
     pub fn moving(&self, stage: u32) -> MoveOptions {
-        let (pace, laws) = (self.pace, Arc::new(self.laws.clone()));
+        let (pace, laws) = (self.pace, self.laws.clone().into());
         MoveOptions { state: self.state(stage), stack: Some("memory".into()), laws, pace }
     }
 

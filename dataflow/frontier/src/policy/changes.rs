@@ -165,6 +165,24 @@ impl Changes {
         Ok(changed)
     }
 
+    /// What another stage has heard, put together with this: of everything what was said last.
+    pub fn merge(&mut self, other: Changes) {
+        fn put<T>(mine: &mut BTreeMap<Box<str>, Said<T>>, theirs: BTreeMap<Box<str>, Said<T>>, floor: &Stamp) {
+            for (name, said) in theirs.into_iter().filter(|(_, said)| said.at > *floor) {
+                let said = later(mine.remove(&name), &said.at, said.value);
+                mine.insert(name, said);
+            }
+        }
+        if other.floor > self.floor {
+            self.begin_anew(&other.floor, other.pushed);
+        }
+        if let Some(said) = other.default.filter(|said| said.at > self.floor) {
+            self.default = Some(later(self.default.take(), &said.at, said.value));
+        }
+        put(&mut self.domains, other.domains, &self.floor);
+        put(&mut self.blacklist, other.blacklist, &self.floor);
+    }
+
     /// From a push or reset on only what is said later counts.
     fn begin_anew(&mut self, at: &Stamp, pushed: Option<Pushed>) {
         self.floor = at.clone();
@@ -304,6 +322,36 @@ mod tests {
         let all = [&set[..], &[Command::Reset]].concat();
         assert!(given(&all).is_empty());
         assert_eq!(given(&all).over(&file()), Ok(file()));
+    }
+
+    #[test]
+    fn stages_that_heard_different_commands_come_to_the_same_whoever_takes_in_the_other() {
+        let push = Command::Push { file: "new.toml".into(), toml: "[default]\nhits = 5\nwindow = \"1s\"".into() };
+        let all = [
+            law(Some("a.com"), Some("hits = 3\nwindow = \"1s\"")),
+            push,
+            law(Some("a.com"), Some("hits = 4\nwindow = \"1s\"")),
+            names(&["worse.com"], &[]),
+            law(None, Some("hits = 7\nwindow = \"60s\"")),
+            names(&[], &["worse.com"]),
+        ];
+        // Each command came to the one, to the other, or to both.
+        for heard in 0..3_u32.pow(all.len() as u32) {
+            let of = |who: u32| {
+                let mut changes = Changes::default();
+                for (at, command) in all.iter().enumerate() {
+                    if (heard / 3_u32.pow(at as u32)) % 3 != who {
+                        let at = Stamp(at as u64 + 1, "c".into());
+                        changes.apply(&Change { at, command: command.clone() }).expect("right");
+                    }
+                }
+                changes
+            };
+            let (mut one, mut two) = (of(0), of(1));
+            two.merge(one.clone());
+            one.merge(of(1));
+            assert_eq!((&one, &two), (&given(&all), &given(&all)), "{heard}");
+        }
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `weir stage export` and `weir stage import`: another number of stages, with all that the states hold.
 
 use crate::cmd::Usage;
-use crate::cmd::crawl::read_policy;
+use crate::cmd::crawl::read_law;
 use crate::cmd::deployment::variable;
 use crate::exit;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use std::sync::Arc;
 use weir_driver::remote::Pace;
 use weir_driver::remote::moving::{MoveOptions, Seat, export_slices, import_slice};
 use weir_driver::{CrawlError, Settings};
@@ -79,7 +78,7 @@ impl Common {
         }
         let state = self.state.clone().or_else(|| variable("WEIR_STATE").map(PathBuf::from));
         let state = state.ok_or_else(|| Usage("--state DIR is missing: the folder of the stage's state".into()))?;
-        let laws = Arc::new(read_policy(self.policy.as_deref(), settings.profile)?);
+        let laws = read_law(self.policy.as_deref(), settings.profile)?;
         let timeout = settings.fetch_timeout.min(Pace::default().timeout);
         let stack = self.stack.clone().or_else(|| variable("WEIR_STACK"));
         Ok(MoveOptions { state, stack, laws, pace: Pace { timeout, ..Pace::default() } })

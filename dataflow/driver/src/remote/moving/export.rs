@@ -5,11 +5,13 @@ use super::import::waits_for;
 use super::{MoveOptions, open_engine, refuse, seat_of, stage_of, with_state};
 use crate::engine::Engine;
 use crate::error::CrawlError;
+use crate::law::{self, Law};
 use crate::state::{JobEntry, StageDocument, State};
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use weir_frontier::policy::Changes;
 use weir_frontier::{Addr, Slice};
 use weir_model::{Clock, DomainKey, JobId};
 use weir_stage::{item_slot, put_known_item};
@@ -66,6 +68,7 @@ fn export(
     let (engine, _) = open_engine(options, state, seat, now)?;
     let targets: Vec<Seat> = (0..of).filter(|index| *index != seat.index).map(|index| Seat { index, of }).collect();
     check(&engine, seat, of)?;
+    let law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
     let failed = |error: io::Error| {
         CrawlError::State(format!(
             "{}: {error}; the state is as it was: make room, or name another folder",
@@ -76,7 +79,7 @@ fn export(
     let id = format!("{:032x}", u128::from(now.0) << 32 | u128::from(std::process::id()));
     let mut writers = BTreeMap::new();
     for to in targets {
-        let head = head(&engine, state, &stage, &id, to);
+        let head = Head { law: law.changes().clone(), ..head(&engine, state, &stage, &id, to) };
         writers.insert(to.index, Writer::create(folder, &head).map_err(failed)?);
     }
     let records = write_domains(&engine, state, (seat, of), clock, &mut writers).map_err(failed)?;
@@ -178,6 +181,7 @@ fn head(engine: &Engine, state: &State, stage: &StageDocument, id: &str, to: Sea
         jobs: jobs.collect(),
         ended: stage.jobs.iter().filter_map(|entry| Some((entry.id, entry.outcome?))).collect(),
         forerunners: state.document.jobs.iter().filter(|entry| entry.outcome.is_some()).map(without_sinks).collect(),
+        law: Changes::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use weir_frontier::policy::Changes;
 use weir_model::{JobId, Outcome};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -61,6 +62,9 @@ pub(super) struct Head {
     /// Of those, what they were: whose listings they saw last is judged by it.
     #[serde(default)]
     pub forerunners: Vec<JobEntry>,
+    /// What commands have changed of the law.
+    #[serde(default)]
+    pub law: Changes,
 }
 
 /// A running job.
@@ -298,8 +302,8 @@ mod tests {
     fn head() -> Head {
         let (from, to) = (Seat { index: 0, of: 1 }, Seat { index: 1, of: 2 });
         let (sinks, jobs, ended) = (Vec::new(), Vec::new(), vec![(JobId(3), Outcome::Finished)]);
-        let forerunners = Vec::new();
-        Head { id: "7".into(), stack: "weir".into(), from, to, sinks, jobs, ended, forerunners }
+        let (forerunners, law) = (Vec::new(), Changes::default());
+        Head { id: "7".into(), stack: "weir".into(), from, to, sinks, jobs, ended, forerunners, law }
     }
 
     fn written(folder: &Path) -> PathBuf {

@@ -6,6 +6,7 @@ use super::{MoveOptions, open_engine, refuse, seat_of, stage_of, with_state};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::exchange::Peer;
+use crate::law::{self, Law};
 use crate::record::{self, Record};
 use crate::state::{StageDocument, State};
 use std::path::Path;
@@ -91,6 +92,9 @@ fn import(
         }
     }
     state.document.jobs.sort_by_key(|entry| entry.id);
+    let mut law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
+    law.merge(head.law.clone())?;
+    state.store.put_document(law::DOCUMENT, &law.document())?;
     state.document.stage = Some(stage.clone());
     state.save()?;
     let id = u128::from_str_radix(&head.id, 16).map_err(|error| refused(path, &format!("its number: {error}")))?;

@@ -24,11 +24,12 @@ use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::io::EngineConfig;
 use crate::jobs::JobRun;
+use crate::law::{self, Law, LawOptions};
 use crate::opening::{new_run, recover};
 use crate::state::{StageDocument, State};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use weir_frontier::{LawBook, Slice};
+use weir_frontier::Slice;
 use weir_geo::GeoConfig;
 use weir_model::{Clock, Tick};
 use weir_spider::Spider;
@@ -43,7 +44,7 @@ pub struct MoveOptions {
     /// The deployment, when it is known: another one's state is refused.
     pub stack: Option<String>,
     /// The laws of the stage: which hits still count follows from them.
-    pub laws: Arc<dyn LawBook>,
+    pub laws: LawOptions,
     /// How functions and queues are reckoned with.
     pub pace: Pace,
 }
@@ -81,7 +82,8 @@ fn open_engine(
     let lanes = state.store.allocate_lanes(2);
     let boot = state.document.boot;
     let slice = Slice { index: seat.index, of: seat.of };
-    let frontier = Arc::new(frontier_config(&options.pace, &options.laws, slice, false));
+    let law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
+    let frontier = Arc::new(frontier_config(&options.pace, &law.book(), slice, false));
     let stage = Stage::new(&StageConfig { frontier, boot, lanes: vec![lanes[0]], geocoding: Some(rememberer()) });
     let mut config = EngineConfig::new(lanes[1], boot);
     config.stage = seat.index;
