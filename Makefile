@@ -34,7 +34,7 @@ conformance: ## run the conformance data: make conformance DIR=FOLDER
 sim: ## play seeds of the simulation: make sim SEEDS=N
 	cargo run --release --quiet -p weir-sim -- --seeds $(SEEDS)
 
-deploy: ## deploy to AWS, or bring a deployment up to date (in progress, see docs/deploy.md)
+deploy: ## deploy to AWS, or bring a deployment up to date
 	@infra/deploy
 
 undeploy: ## delete the deployment with all it holds
