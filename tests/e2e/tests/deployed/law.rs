@@ -20,7 +20,8 @@ fn a_law_is_changed_in_a_running_deployment_by_file_and_by_command_and_the_comma
     scene.write("law.toml", &law(3));
     let stage = scene.start(0, &[]);
     let argument = format!("base=http://localhost:{}", scene.site.port());
-    answer(&scene, &["enqueue", "properties.toml", "--shards", "3", "-a", &argument])?;
+    let opened = answer(&scene, &["enqueue", "properties.toml", "--shards", "3", "-a", &argument, "--json"])?;
+    let number = serde_json::from_str::<Value>(&opened)?["job"].to_string();
     until("requests", || scene.site.log().len() > 6);
     // The file: sixty are allowed, and more than three come in a second.
     scene.write("law.toml", &law(60));
@@ -51,7 +52,7 @@ fn a_law_is_changed_in_a_running_deployment_by_file_and_by_command_and_the_comma
     answer(&scene, &["blacklist", "add", "localhost"])?;
     let mut job = Value::Null;
     until("the end of the job", || {
-        let said = answer(&scene, &["jobs", "show", "1", "--json"]).unwrap_or_default();
+        let said = answer(&scene, &["jobs", "show", &number, "--json"]).unwrap_or_default();
         job = serde_json::from_str(&said).unwrap_or_default();
         job["outcome"] == "finished"
     });
