@@ -100,7 +100,7 @@ def arguments():
 def build(options):
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     if not options.function:
-        run(["cargo", "build", "--profile", "lambda", "--quiet", "-p", "weir-fetch-parse", "--features", "lambda", "--bin", "weir-fetch-parse"])
+        run(["cargo", "build", "--profile", "lambda", "--quiet", "-p", "weir-fetch-parse", "--features", "lambda,untraced", "--bin", "weir-fetch-parse"])
     if not options.weir:
         run(["cargo", "build", "--release", "--quiet", "-p", "weir"])
     function = pathlib.Path(options.function or target / "lambda" / "weir-fetch-parse").resolve()
