@@ -38,7 +38,11 @@ impl StageDriver {
         let outcome = *outcome;
         let taken = bytes.map_err(|error| error.to_string()).and_then(|bytes| roll.take(key, &bytes));
         if let Err(why) = taken {
-            tracing::error!(job = job.0, "nothing is marked as gone: what another stage has seen is not known: {why}");
+            tracing::error!(
+                job = job.0,
+                "nothing is marked as gone: what another stage has seen of this job is not known: {why}; expected an object of each \
+                 stage. Look whether all stages run, with one version of weir: the next complete crawl marks what this one could not"
+            );
             return self.begin_finish(job, outcome);
         }
         let open = self.jobs.get_mut(&job).expect("looked up above");

@@ -93,7 +93,7 @@ fn import(
     }
     state.document.jobs.sort_by_key(|entry| entry.id);
     let mut law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
-    law.merge(head.law.clone())?;
+    law.merge(head.law.clone()).map_err(|error| refused(path, &error.to_string()))?;
     state.store.put_document(law::DOCUMENT, &law.document())?;
     state.document.stage = Some(stage.clone());
     state.save()?;
