@@ -6,10 +6,11 @@
 //! again are that job's. What a sink that is not required lacks is told and does not count.
 
 use crate::clock::SystemClock;
+use crate::document::JobEntry;
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::letters::Content;
-use crate::state::{JobEntry, State};
+use crate::state::State;
 use crate::stored::{self, content_of};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

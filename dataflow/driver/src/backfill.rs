@@ -8,9 +8,9 @@
 //! - rows are read when nothing of the job waits any more: what an interrupted run left is finished first, and not entered twice;
 //! - rows lie in a file in between, so a sink is read at once however slow the providers are, and memory holds no row.
 
+use crate::document::{Document, JobEntry};
 use crate::engine::Engine;
 use crate::error::CrawlError;
-use crate::state::{Document, JobEntry};
 use crate::stored::{self, Values};
 use std::collections::HashMap;
 use std::fs::File;

@@ -5,8 +5,8 @@
 //! again, which changes nothing. Invariant: an incomplete crawl, and one that has seen nothing at all, marks nothing. What several
 //! stages have seen of one crawl is put together elsewhere (`remote::census`).
 
+use crate::document::{Document, JobEntry};
 use crate::engine::Engine;
-use crate::state::{Document, JobEntry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

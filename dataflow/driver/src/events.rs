@@ -5,12 +5,12 @@
 //! wait, what is beyond them is counted and told; whoever did not ask pays nothing.
 
 use crate::crawl::ToDriver;
+use crate::document::Chosen;
 use crate::error::CrawlError;
 use crate::law::LawEvent;
 use crate::letters::{Content, LetterOp};
 use crate::report::{CrawlOptions, CrawlReport};
 use crate::settings::LogLevel;
-use crate::state::Chosen;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::io::{BufWriter, Write};

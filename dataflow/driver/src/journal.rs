@@ -3,12 +3,13 @@
 //! Invariant: orders are performed in order; nothing is written once the lease is lost.
 
 use crate::crawl::ToDriver;
+use crate::document::Document;
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::letter_file::{KeptLetter, LetterFile};
 use crate::letter_pages::Page;
 use crate::letters::LetterOp;
-use crate::state::{self, Document};
+use crate::state;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::JoinHandle;

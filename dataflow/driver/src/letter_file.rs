@@ -8,10 +8,10 @@
 //! the file the journal tells again, and what is there already is not written twice; a line that is torn is cut away, one that is
 //! damaged is left out and said.
 
+use crate::document::Document;
 use crate::error::CrawlError;
 use crate::letter_pages::PAGE_LETTERS;
 use crate::letters::{Content, Letter, LetterOp};
-use crate::state::Document;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};

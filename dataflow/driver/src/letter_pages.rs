@@ -73,8 +73,8 @@ fn without_secrets(mut kept: KeptLetter) -> KeptLetter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Document;
     use crate::letters::{Letter, LetterOp};
-    use crate::state::Document;
     use weir_model::{JobId, LinkExtra, Reason, Request, UnixMs};
 
     fn letter(id: u64) -> LetterOp {

@@ -1,5 +1,6 @@
 //! How a crawl is put together before its loop begins: engine recovered from the state, job, sinks, fetch parts.
 
+use crate::document::{Chosen, Document};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::fetchers::FetchParts;
@@ -7,7 +8,7 @@ use crate::io::EngineConfig;
 use crate::jobs::{JobRun, StartSource, StopRule};
 use crate::report::{CrawlOptions, Output};
 use crate::settings::{Order, Settings};
-use crate::state::{Chosen, Document, State};
+use crate::state::State;
 use std::sync::Arc;
 use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark};
 use weir_frontier::retry::RetryPolicy;

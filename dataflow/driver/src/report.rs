@@ -2,11 +2,11 @@
 
 use crate::backfill::Backfill;
 use crate::compute::ComputeOptions;
+use crate::document::MadeBy;
 use crate::figures::JobFigures;
 use crate::geocoder::GeocodeOptions;
 use crate::law::LawOptions;
 use crate::settings::Settings;
-use crate::state::MadeBy;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;

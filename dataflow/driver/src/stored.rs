@@ -3,11 +3,12 @@
 //! Shared by what looks at sinks afterwards: `audit`, `export`, `backfill`. Only looks. Invariant: an item is its last job's, and what a
 //! backfill of a job has filled stays that job's.
 
+use crate::document::{Document, JobEntry};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::io::EngineConfig;
 use crate::opening::recover;
-use crate::state::{Document, JobEntry, State};
+use crate::state::State;
 use std::path::Path;
 use std::sync::Arc;
 use weir_connector::{JobInfo, Read, Sink, StoredItem};

@@ -5,11 +5,11 @@
 use super::desk::{message_of, prepare_job};
 use super::stage::StageDriver;
 use crate::delisting::Delisting;
+use crate::document::StageJob;
 use crate::error::CrawlError;
 use crate::opening::open_sink;
 use crate::report::Output;
 use crate::sinks::{SinkStart, SinkThread};
-use crate::state::StageJob;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_model::{ContentHash, JobId, Outcome, Tick};

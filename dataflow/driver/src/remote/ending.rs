@@ -176,7 +176,7 @@ impl StageDriver {
         if let Some(stage) = &mut self.document.stage
             && stage.jobs.iter().all(|entry| entry.id != job)
         {
-            stage.jobs.push(crate::state::StageJob {
+            stage.jobs.push(crate::document::StageJob {
                 id: job,
                 header: None,
                 spider: String::new(),

@@ -3,11 +3,12 @@
 use super::desk::{OpenJob, prepare_job};
 use super::moving::waits_for;
 use super::{Pace, StageOptions};
+use crate::document::{Document, StageDocument};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::io::EngineConfig;
 use crate::opening::recover;
-use crate::state::{Document, StageDocument, State};
+use crate::state::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_frontier::{FrontierConfig, LawBook, Slice};

@@ -5,7 +5,8 @@ use crate::properties;
 use serde_json::Value;
 use weir_e2e::{printed, run, until};
 
-const PAGES: usize = 10;
+/// More than the test waits for: what is still queued is asked for, and taken back, before it is all fetched.
+const PAGES: usize = 100;
 
 fn answer(scene: &Scene, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(printed(&run(&mut scene.weir(arguments), 0)?).0)

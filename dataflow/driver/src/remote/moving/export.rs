@@ -3,10 +3,11 @@
 use super::file::{Head, MovedJob, Seat, Writer};
 use super::import::waits_for;
 use super::{MoveOptions, open_engine, refuse, seat_of, stage_of, with_state};
+use crate::document::{JobEntry, StageDocument};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::law::{self, Law};
-use crate::state::{JobEntry, StageDocument, State};
+use crate::state::State;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -160,7 +161,7 @@ fn head(engine: &Engine, state: &State, stage: &StageDocument, id: &str, to: Sea
         let exchange = engine.exchanges.get(&entry.id);
         let counts = exchange.map(|exchange| &exchange.peers).into_iter().flatten();
         MovedJob {
-            job: crate::state::StageJob { sinks: Vec::new(), ..entry.clone() },
+            job: crate::document::StageJob { sinks: Vec::new(), ..entry.clone() },
             listed: listed.as_ref().map(without_sinks),
             stopping: run.and_then(|run| run.stopping).filter(|outcome| *outcome != weir_model::Outcome::Shutdown),
             shards: exchange.and_then(|exchange| exchange.shards).filter(|_| heir),

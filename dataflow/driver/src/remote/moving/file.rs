@@ -4,8 +4,8 @@
 //! The head is JSON, the end says how many parts there were. Invariants: a file is there under its name only when it is whole and synced;
 //! what is not as it was written is an error that says where, before anything of it is used.
 
+use crate::document::{JobEntry, SinkEntry, StageJob};
 use crate::error::CrawlError;
-use crate::state::{JobEntry, SinkEntry, StageJob};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;

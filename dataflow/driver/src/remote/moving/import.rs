@@ -3,12 +3,13 @@
 use super::export::counts_with;
 use super::file::{Head, MovedJob, Part, Seat, Slice, refused};
 use super::{MoveOptions, open_engine, refuse, seat_of, stage_of, with_state};
+use crate::document::StageDocument;
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::exchange::Peer;
 use crate::law::{self, Law};
 use crate::record::{self, Record};
-use crate::state::{StageDocument, State};
+use crate::state::State;
 use std::path::Path;
 use weir_model::wire::Reader;
 use weir_model::{Clock, SinkId};
@@ -76,7 +77,7 @@ fn import(
         if stage.jobs.iter().all(|entry| entry.id != *job) {
             let (header, spider, sinks) = (None, String::new(), Vec::new());
             let opened_at = now.unix_ms();
-            stage.jobs.push(crate::state::StageJob {
+            stage.jobs.push(crate::document::StageJob {
                 id: *job,
                 header,
                 spider,
@@ -187,7 +188,7 @@ fn check_counts(engine: &Engine, head: &Head, path: &Path) -> Result<(), CrawlEr
 }
 
 /// The number here of a sink of the exporting stage; none when it is another one of that name, or there are too many.
-fn sink_here(state: &mut State, sink: &crate::state::SinkEntry) -> Option<SinkId> {
+fn sink_here(state: &mut State, sink: &crate::document::SinkEntry) -> Option<SinkId> {
     let id = state.document.sink(&sink.name).ok()?;
     let entry = &mut state.document.sinks[usize::from(id.0)];
     if entry.generation == 0 {
