@@ -4,6 +4,7 @@ use crate::QueueError;
 use crate::queue::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use weir_model::UnixMs;
 
 /// What came of a claim.
@@ -14,6 +15,9 @@ pub enum Claim {
     /// Another one had it before.
     Lost,
 }
+
+/// How long a claim is kept: longer than a fetch message lives.
+pub const CLAIM_TTL: Duration = Duration::from_secs(120 * 3600);
 
 /// Where claims are made.
 pub trait Claims: Send + Sync {

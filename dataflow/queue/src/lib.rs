@@ -18,7 +18,7 @@ mod send;
 mod tickets;
 
 pub use artifacts::{ArtifactStore, MemoryArtifacts};
-pub use claims::{Claim, Claims, MemoryClaims};
+pub use claims::{CLAIM_TTL, Claim, Claims, MemoryClaims};
 pub use error::{QueueError, QueueErrorClass};
 pub use inbox::{Arrival, Inbox, InboxConfig, InboxEvent, InboxFigures};
 pub use memory::MemoryQueue;

@@ -10,7 +10,7 @@ use super::outside::{END_MAX, FromOutside, Order};
 use crate::crawl::ToDriver;
 use crate::exchange::Parcel;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,16 +18,18 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use weir_model::json::{ControlMessage, QueueMessage, ReportBatch, StageMessage};
-use weir_model::{Clock, ContentHash, ReceiptId};
+use weir_model::{Clock, ContentHash, ReceiptId, UnixMs};
 use weir_queue::{
-    ArtifactStore, Backoff, Inbox, InboxConfig, InboxEvent, InboxFigures, MessageQueue, QueueError, QueueErrorClass,
-    send_all,
+    ArtifactStore, Backoff, Claim, Claims, Inbox, InboxConfig, InboxEvent, InboxFigures, MessageQueue, QueueError,
+    QueueErrorClass, send_all,
 };
 
 /// Between attempts to send what could not be sent.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Attempts to send a fetch message or an object: after that its lease, or the next look, brings it again.
 const ATTEMPTS: u32 = 30;
+/// Who claims what no function has begun.
+const STAGE: &str = "its stage";
 /// Between two looks for an object of another stage, and how long it is looked for.
 const OBJECT_PAUSE: Duration = Duration::from_millis(500);
 const OBJECT_MAX: Duration = Duration::from_secs(15 * 60);
@@ -58,6 +60,8 @@ pub(super) struct Desk {
     driver: Sender<ToDriver>,
     orders: UnboundedSender<Order>,
     objects: Arc<Objects>,
+    /// Numbers what comes in.
+    receipts: Arc<AtomicU64>,
     tasks: JoinSet<()>,
     /// What the end does not wait for.
     waits: JoinSet<()>,
@@ -92,7 +96,7 @@ impl Desk {
         }
         let objects = Arc::new(Objects::default());
         tokio::spawn(write_objects(Arc::clone(&objects), Arc::clone(&queues.artifacts), driver.clone()));
-        Desk { queues, inboxes, driver, orders, objects, tasks: JoinSet::new(), waits: JoinSet::new() }
+        Desk { queues, inboxes, driver, orders, objects, receipts, tasks: JoinSet::new(), waits: JoinSet::new() }
     }
 
     pub fn figures(&self) -> BTreeMap<&'static str, InboxFigures> {
@@ -108,6 +112,14 @@ impl Desk {
                     let body = envelope.to_json();
                     // What is lost here comes back by its lease.
                     send(&*queues.fetch, body, ATTEMPTS, &driver).await;
+                });
+            }
+            Order::Claim { message, key, until } => {
+                let receipt = ReceiptId(self.receipts.fetch_add(1, Ordering::Relaxed));
+                self.waits.spawn(async move {
+                    if let Some(won) = claim(&*queues.claims, &key, until, &driver).await {
+                        tell(&driver, FromOutside::Claimed { receipt, message, won });
+                    }
                 });
             }
             Order::HandOn(Parcel { job, to, id, body }) => {
@@ -245,6 +257,18 @@ async fn send(queue: &dyn MessageQueue, body: String, attempts: u32, driver: &Se
         tokio::time::sleep(PAUSE).await;
     }
     false
+}
+
+/// Whether the stage has the claim; nobody knows when it cannot be made.
+async fn claim(claims: &dyn Claims, key: &str, until: UnixMs, driver: &Sender<ToDriver>) -> Option<bool> {
+    for _ in 0..ATTEMPTS {
+        match claims.claim(key, STAGE, until).await {
+            Ok(claim) => return Some(claim == Claim::Won),
+            Err(error) => tell(driver, FromOutside::Trouble(format!("the claim of a silent fetch message: {error}"))),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    None
 }
 
 async fn spider(artifacts: &dyn ArtifactStore, hash: ContentHash) -> Result<String, QueueError> {

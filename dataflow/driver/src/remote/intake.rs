@@ -5,14 +5,19 @@
 
 use super::outside::FromOutside;
 use super::stage::StageDriver;
+use super::unbegun::Silence;
 use crate::exchange::Inward;
 use crate::io::Input;
 use crate::law::Refused;
-use weir_model::json::{Control, ControlMessage, JobHeader, QueueMessage, StageMessage};
-use weir_model::{FetchOutcome, JobId, Outcome, ReceiptId, Report, Tick};
+use std::time::Duration;
+use weir_model::json::{Control, ControlMessage, FetchEnvelope, JobHeader, QueueMessage, StageMessage};
+use weir_model::{FetchOutcome, JobId, MessageId, Outcome, ReceiptId, Report, Tick};
+use weir_queue::CLAIM_TTL;
 
 /// Commands that are remembered, so that a repeated one is obeyed once.
 const OBEYED_MAX: usize = 100;
+/// Between two warnings of functions that do not begin.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Messages of a job that is not open yet.
 pub(super) struct Waiting {
@@ -28,6 +33,7 @@ impl StageDriver {
         match event {
             FromOutside::Reports { receipt, stage, reports, spent, bytes } => {
                 if stage == self.name {
+                    self.unbegun.reported(now, &reports);
                     self.adapt(now, &reports);
                     self.engine.feed(Input::Spent { spent, report_bytes: bytes });
                     self.engine.feed(Input::Reports { receipt, reports });
@@ -37,6 +43,7 @@ impl StageDriver {
                     self.outside.settle(vec![receipt]);
                 }
             }
+            FromOutside::Claimed { receipt, message, won } => self.take_claimed(now, receipt, message, won),
             FromOutside::Message { receipt, message } => match *message {
                 StageMessage::Shard(shard) => {
                     let inward = Inward::Shard { shard: shard.shard, shards: shard.shards, start: shard.start };
@@ -83,6 +90,29 @@ impl StageDriver {
             self.window.fit(self.engine.in_flight() / 2);
         }
         self.engine.set_concurrency(size.min(self.window.size()));
+    }
+
+    /// Claims messages that are silent although their slots are over.
+    pub(super) fn take_back(&mut self, now: Tick) {
+        while let Some(message) = self.unbegun.next(now) {
+            let until = now.after(CLAIM_TTL).unix_ms();
+            self.outside.claim(message, FetchEnvelope::claim_key_of(&self.name, message), until);
+        }
+    }
+
+    fn take_claimed(&mut self, now: Tick, receipt: ReceiptId, message: MessageId, won: bool) {
+        let Silence::Unbegun(reports) = self.unbegun.claimed(now, message, won) else { return };
+        if self.counts.unbegun == 0 || now.since(self.unbegun_told_at) >= TELL_EVERY {
+            tracing::warn!(
+                requests = reports.len(),
+                "no function began a fetch message in time; its requests are queued again and cost no attempt. If this lasts, look whether the \
+                 function is deployed, its event source enabled, and its concurrency limit reached"
+            );
+            self.unbegun_told_at = now;
+        }
+        self.counts.unbegun += reports.len() as u64;
+        self.adapt(now, &reports);
+        self.engine.feed(Input::Reports { receipt, reports });
     }
 
     /// A message of a job: to the engine when it is open, or it waits for the spider.

@@ -31,6 +31,7 @@ mod spending;
 mod stage;
 mod status;
 mod telling;
+mod unbegun;
 mod window;
 
 pub use outside::FromOutside;
@@ -49,7 +50,7 @@ use std::time::Duration;
 use weir_connector::SinkError;
 use weir_frontier::Slice;
 use weir_model::json::JobHeader;
-use weir_queue::{ArtifactStore, MessageQueue};
+use weir_queue::{ArtifactStore, Claims, MessageQueue};
 use weir_spider::Spider;
 
 pub use stage::run_stage;
@@ -71,6 +72,8 @@ pub struct StageQueues {
     pub peers: Vec<Arc<dyn MessageQueue>>,
     /// Spiders and status objects.
     pub artifacts: Arc<dyn ArtifactStore>,
+    /// Where functions claim fetch messages.
+    pub claims: Arc<dyn Claims>,
 }
 
 /// Makes the sinks of a job.

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use weir_model::json::{ControlMessage, FetchEnvelope, Spent, StageMessage};
-use weir_model::{Clock, ContentHash, JobId, ReceiptId, Report};
+use weir_model::{Clock, ContentHash, JobId, MessageId, ReceiptId, Report, UnixMs};
 use weir_queue::{InboxFigures, QueueError};
 
 /// How long the end waits for what is on its way out.
@@ -35,6 +35,15 @@ pub enum FromOutside {
         spent: Vec<Spent>,
         /// Of the message.
         bytes: u64,
+    },
+    /// A fetch message was claimed by the stage, or by a function before.
+    Claimed {
+        /// Of no message: for what the news changes.
+        receipt: ReceiptId,
+        /// Which.
+        message: MessageId,
+        /// By the stage.
+        won: bool,
     },
     /// A message of the requests queue.
     Message {
@@ -96,6 +105,11 @@ pub enum FromOutside {
 /// What the stage wants done.
 pub(super) enum Order {
     Fetch(Box<FetchEnvelope>),
+    Claim {
+        message: MessageId,
+        key: String,
+        until: UnixMs,
+    },
     HandOn(Parcel),
     /// A message for a stage's requests queue; the receipt is settled when it lies there.
     Tell(u32, String, Option<ReceiptId>),
@@ -161,6 +175,11 @@ impl Outside {
 
     pub fn fetch(&self, envelope: FetchEnvelope) {
         self.order(Order::Fetch(Box::new(envelope)));
+    }
+
+    /// Claims a fetch message, so that no function begins it any more; answered by `Claimed`, or not at all when that cannot be known.
+    pub fn claim(&self, message: MessageId, key: String, until: UnixMs) {
+        self.order(Order::Claim { message, key, until });
     }
 
     pub fn hand_on(&self, parcel: Parcel) {

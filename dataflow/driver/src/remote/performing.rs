@@ -50,11 +50,13 @@ impl StageDriver {
             return;
         }
         self.counts.dispatched += 1;
+        let message = FetchMessage { id, releases };
+        self.unbegun.sent(self.clock.now(), &message, self.options.pace.timeout);
         self.outside.fetch(FetchEnvelope {
             stage: self.name.clone(),
             reports_queue: self.options.queues.reports.name().to_owned(),
             jobs,
-            message: FetchMessage { id, releases },
+            message,
         });
     }
 

@@ -5,6 +5,7 @@ use super::desk::OpenJob;
 use super::health::Health;
 use super::intake::Waiting;
 use super::outside::Outside;
+use super::unbegun::Unbegun;
 use super::window::Window;
 use super::{StageOptions, opening, seats};
 use crate::clock::SystemClock;
@@ -55,6 +56,8 @@ pub(super) struct StageDriver {
     snapshot_at: u64,
     pub health: Health,
     pub window: Window,
+    pub unbegun: Unbegun,
+    pub unbegun_told_at: Tick,
     pub counts: Counts,
     pub told: super::telling::Told,
     pub obeyed: VecDeque<String>,
@@ -73,6 +76,8 @@ pub(super) struct Counts {
     pub buried: u64,
     /// Fetch messages.
     pub dispatched: u64,
+    /// Requests that no function began in time.
+    pub unbegun: u64,
     /// Parcels handed on.
     pub parcels: u64,
 }
@@ -139,6 +144,8 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         journal_bytes: 0,
         snapshot_at: options.settings.journal_snapshot_bytes,
         window: Window::new(options.settings.concurrency),
+        unbegun: Unbegun::default(),
+        unbegun_told_at: Tick(0),
         options,
         health,
         counts: Counts::default(),
@@ -214,6 +221,7 @@ impl StageDriver {
             tracing::debug!(?line);
         }
         self.health.turned(now);
+        self.take_back(now);
         self.ask_again(now);
         self.end_jobs(now);
         self.tell(now);

@@ -146,6 +146,7 @@ impl StageDriver {
             ("messages_late", self.counts.late),
             ("messages_buried", self.counts.buried),
             ("messages_dispatched", self.counts.dispatched),
+            ("requests_unbegun", self.counts.unbegun),
             ("parcels_handed_on", self.counts.parcels),
             ("dead_letters", letters),
             (WITHOUT_ROOM, beyond),

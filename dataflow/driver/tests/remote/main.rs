@@ -163,6 +163,28 @@ fn a_request_that_kills_its_function_is_dead_lettered_by_name_and_all_others_are
 }
 
 #[test]
+fn functions_that_do_not_begin_for_long_cost_no_request_an_attempt() {
+    let mut stack = Stack::new(1, 2);
+    let short = Duration::from_millis(400);
+    stack.pace = Pace { timeout: short, grace: short, ..stack.pace };
+    stack.start(0);
+    let mut job = stack.new_job(1);
+    job.settings.insert("robots".into(), "false".into());
+    let opened = stack.enqueue(&job);
+    // Released more often than a request may be lost, which is three times by default.
+    stack.until_messages("fetch", 6);
+    stack.start_function();
+    let view = stack.wait(opened.job);
+    let stats = view.stats();
+    assert_eq!(view.outcome(), Some(Outcome::Finished));
+    assert_eq!(stats["verdict/delivered"], 62, "{stats:?}");
+    assert_eq!(stats.get("leases_lost"), None, "{stats:?}");
+    stack.stop(0);
+    stack.judge();
+    stack.assert_settled();
+}
+
+#[test]
 fn the_same_spider_enqueued_twice_is_two_jobs_and_one_file() {
     let mut stack = Stack::new(1, 1);
     stack.start(0);

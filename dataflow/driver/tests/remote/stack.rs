@@ -17,8 +17,9 @@ use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSett
 use weir_frontier::policy::Policy;
 use weir_frontier::{Limits, Slice};
 use weir_geo::{Provider, ProviderConfig, ProviderKind};
-use weir_model::{Clock, Item, ItemId, JobId, Outcome, Tick, Value};
-use weir_queue::{ArtifactStore, BoxFuture, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
+use weir_model::json::{FetchEnvelope, QueueMessage};
+use weir_model::{Clock, Item, ItemId, JobId, Outcome, Tick, UnixMs, Value};
+use weir_queue::{ArtifactStore, BoxFuture, Claims, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
 use weir_site::{Site, SiteHandle, SiteOptions};
 use weir_spider::Spider;
 use weir_stage::Geocoding;
@@ -31,6 +32,7 @@ pub struct Stack {
     pages: usize,
     queues: BTreeMap<String, Arc<MemoryQueue>>,
     artifacts: Arc<MemoryArtifacts>,
+    claims: Arc<MemoryClaims>,
     clock: Arc<dyn Clock>,
     site: SiteHandle,
     folder: tempfile::TempDir,
@@ -102,6 +104,7 @@ impl Stack {
             pages,
             queues,
             artifacts: Arc::default(),
+            claims: Arc::default(),
             clock,
             site,
             folder: tempfile::tempdir().expect("a folder"),
@@ -171,6 +174,7 @@ impl Stack {
             dead_letters: self.queue(&format!("dead-{stage}")),
             peers: (0..self.stages).map(|stage| self.queue(&format!("requests-{stage}"))).collect(),
             artifacts: Arc::clone(&self.artifacts) as Arc<dyn ArtifactStore>,
+            claims: Arc::clone(&self.claims) as Arc<dyn Claims>,
         }
     }
 
@@ -263,9 +267,10 @@ impl Stack {
         let (flag, queues, clock) = (Arc::clone(&stop), self.queues.clone(), Arc::clone(&self.clock));
         let artifacts = Arc::clone(&self.artifacts) as Arc<dyn ArtifactStore>;
         let (duplicates, poison) = (self.duplicates, self.poison);
+        let claims = Arc::clone(&self.claims);
         let thread = std::thread::spawn(move || {
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime(), function(queues, artifacts, clock, flag, duplicates, poison));
+            local.block_on(&runtime(), function(queues, (artifacts, claims), clock, flag, duplicates, poison));
         });
         self.functions.push((stop, thread));
     }
@@ -493,6 +498,10 @@ impl Stack {
         assert!(runtime().block_on(self.queues[queue].send(&bodies)).iter().all(Result::is_ok));
     }
 
+    pub fn until_messages(&self, queue: &str, count: usize) {
+        until(queue, || self.queues[queue].len() >= count);
+    }
+
     pub fn until_received(&self, queue: &str) {
         until(queue, || !self.queues[queue].is_empty());
     }
@@ -569,7 +578,7 @@ impl Queues for Opening {
 /// What Lambda does with the fetch queue.
 async fn function(
     queues: BTreeMap<String, Arc<MemoryQueue>>,
-    artifacts: Arc<dyn ArtifactStore>,
+    (artifacts, claims): (Arc<dyn ArtifactStore>, Arc<MemoryClaims>),
     clock: Arc<dyn Clock>,
     stop: Arc<AtomicBool>,
     duplicates: bool,
@@ -581,7 +590,7 @@ async fn function(
     let function = Function::new(FunctionParts {
         queues: Box::new(Opening(queues)),
         artifacts,
-        claims: Arc::new(MemoryClaims::default()),
+        claims: Arc::clone(&claims) as Arc<dyn Claims>,
         clock: Arc::clone(&clock),
         settings,
         server: "function".into(),
@@ -594,7 +603,10 @@ async fn function(
         for message in received {
             let body = message.body.expect("a body");
             if poison.is_some_and(|poison| body.contains(poison)) {
-                // Dead before its first report. Its message comes again after its visibility, finds the claim taken, and goes.
+                // Dead after its claim and before its first report. Its message comes again, finds the claim taken, and goes.
+                let envelope = FetchEnvelope::from_json(&body).expect("an envelope");
+                let claim = claims.claim(&envelope.claim_key(), &message.id, UnixMs(u64::MAX)).await;
+                assert!(claim.is_ok(), "{claim:?}");
                 assert!(fetch.settle(&[message.receipt]).await.iter().all(Result::is_ok));
                 continue;
             }

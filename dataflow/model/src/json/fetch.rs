@@ -25,7 +25,13 @@ impl FetchEnvelope {
     /// What a function claims before its first request.
     #[must_use]
     pub fn claim_key(&self) -> String {
-        format!("{}/{}", self.stage, self.message.id.0)
+        FetchEnvelope::claim_key_of(&self.stage, self.message.id)
+    }
+
+    /// That of a message of a stage.
+    #[must_use]
+    pub fn claim_key_of(stage: &str, message: MessageId) -> String {
+        format!("{stage}/{}", message.0)
     }
 }
 

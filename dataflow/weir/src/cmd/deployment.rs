@@ -32,6 +32,8 @@ pub struct Deployment {
     pub endpoint: Option<String>,
     pub bucket: String,
     pub fetch_queue: String,
+    /// Where fetch messages are claimed.
+    pub claim_table: Option<String>,
     /// What functions failed on.
     pub fetch_dead_letters: Option<String>,
     #[serde(rename = "stage", default)]

@@ -152,6 +152,7 @@ struct Place {
     state: PathBuf,
     bucket: String,
     fetch_queue: String,
+    claim_table: String,
     deployment: Option<Deployment>,
 }
 
@@ -216,7 +217,9 @@ impl Place {
         let bucket = need("WEIR_BUCKET", variable("WEIR_BUCKET").or_else(|| file.map(|file| file.bucket.clone())))?;
         let fetch_queue = variable("WEIR_FETCH_QUEUE").or_else(|| file.map(|file| file.fetch_queue.clone()));
         let fetch_queue = need("WEIR_FETCH_QUEUE", fetch_queue)?;
-        Ok(Place { stack, slice: Slice { index, of }, state, bucket, fetch_queue, deployment })
+        let claim_table = variable("WEIR_CLAIM_TABLE").or_else(|| file.and_then(|file| file.claim_table.clone()));
+        let claim_table = need("WEIR_CLAIM_TABLE", claim_table)?;
+        Ok(Place { stack, slice: Slice { index, of }, state, bucket, fetch_queue, claim_table, deployment })
     }
 
     /// The queues, which are there: their names follow from the deployment's.
@@ -252,6 +255,7 @@ impl Place {
             dead_letters: queue(format!("{stack}-stage-{index}-dead")),
             peers: (0..self.slice.of).map(peer).collect(),
             artifacts: store,
+            claims: Arc::new(aws.claims(&self.claim_table)),
         })
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use url::{Host, Url};
 use weir_fetch::{FetchSettings, Guard};
 use weir_model::json::FetchRules;
+use weir_queue::CLAIM_TTL;
 
 /// As deployed.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +108,7 @@ impl FunctionSettings {
             idle_max: Duration::from_secs(5),
             report_reserve: Duration::from_secs(4),
             answer_reserve: Duration::from_secs(10),
-            claim_ttl: Duration::from_secs(120 * 3600),
+            claim_ttl: CLAIM_TTL,
             report_bytes: 64 << 10,
             body_memory_bytes: 32 << 20,
             memory_mb: 128,
