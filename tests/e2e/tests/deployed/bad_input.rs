@@ -15,7 +15,8 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
     let whole = |name: &str, value: &str| {
         let mut command = scene.weir(&["stage", "--state", "state"]);
         let (bucket, fetch) = (format!("{STACK}-bucket"), cloud.queue("fetch"));
-        command.env("WEIR_STACK", STACK).env("WEIR_BUCKET", bucket).env("WEIR_FETCH_QUEUE", fetch).env(name, value);
+        command.env("WEIR_STACK", STACK).env("WEIR_BUCKET", bucket).env("WEIR_FETCH_QUEUE", fetch);
+        command.env("WEIR_CLAIM_TABLE", format!("{STACK}-claims")).env(name, value);
         command
     };
     let mut no_credentials = whole("AWS_ACCESS_KEY_ID", "");
