@@ -39,6 +39,18 @@ impl SinkError {
         SinkError { class, what: what.into(), place: place.into(), expected: expected.into(), todo: todo.into() }
     }
 
+    /// A sink is used before it is open.
+    #[must_use]
+    pub fn not_open(place: &str) -> SinkError {
+        SinkError::new(
+            ErrorClass::Permanent,
+            "the sink is not open",
+            place,
+            "open before write",
+            "This is a mistake in weir: please report it",
+        )
+    }
+
     /// An error of the file system.
     #[must_use]
     pub fn io(action: &str, place: &std::path::Path, error: &std::io::Error) -> SinkError {

@@ -7,7 +7,6 @@
 //! refused alone. The connection lives on a thread of its own, so the sink may be driven from any runtime, or from none.
 
 mod alias;
-mod bridge;
 mod bulk;
 mod error;
 mod gone;
@@ -26,5 +25,5 @@ mod tls;
 mod write;
 
 pub use near::ElasticsearchReader;
-pub use place::{ElasticsearchPlace, Secret, Tls};
+pub use place::{ElasticsearchPlace, Tls};
 pub use sink::ElasticsearchSink;

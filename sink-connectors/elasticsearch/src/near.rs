@@ -4,7 +4,6 @@
 //! Invariant: what is delisted is not shown.
 
 use crate::alias::{self, There, encoded};
-use crate::bridge::Bridge;
 use crate::error::{self, Meaning};
 use crate::index::META;
 use crate::link::{Body, Link};
@@ -15,7 +14,8 @@ use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use weir_connector::{
-    BoxFuture, Comparison, ErrorClass, Filter, Found, LIMIT_MAX, Near, Reader, Search, SinkError, Wanted, fields,
+    BoxFuture, Bridge, Comparison, ErrorClass, Filter, Found, LIMIT_MAX, Near, Reader, Search, SinkError, Wanted,
+    fields,
 };
 use weir_model::{Field, FieldKind, ItemId};
 

@@ -3,11 +3,11 @@
 use base64::Engine;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
-use weir_connector::{ErrorClass, SinkError, redact};
+use weir_connector::units::{bytes, duration};
+use weir_connector::{ErrorClass, Secret, SecretSource, SinkError, redact};
 
 const SHAPE: &str = "elasticsearch://HOST:9200/INDEX (elasticsearch+https:// with TLS)";
 const OPTIONS: &str = "new_fields=add|refuse, migrate=true|false, bulk_bytes=4MB, connect_timeout=10s, timeout=60s, tls_ca=PATH, \
@@ -17,16 +17,6 @@ const OPTIONS: &str = "new_fields=add|refuse, migrate=true|false, bulk_bytes=4MB
 pub const PASSWORD_ENV: &str = "WEIR_ELASTICSEARCH_PASSWORD";
 /// The variable that holds an API key when the URL names no user and no other.
 pub const API_KEY_ENV: &str = "WEIR_ELASTICSEARCH_API_KEY";
-
-/// Text that never shows.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Encryption of the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,16 +29,6 @@ pub enum Tls {
         /// A PEM file of roots.
         roots: Option<PathBuf>,
     },
-}
-
-/// Where a secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Source {
-    Url(Secret),
-    Env(String),
-    File(PathBuf),
-    /// The variable if there is one, else none.
-    Usual(&'static str),
 }
 
 /// A cluster, and an index in it, by URL.
@@ -78,8 +58,8 @@ pub struct ElasticsearchPlace {
     pub connect_timeout: Duration,
     /// Longest time for a request and its answer.
     pub timeout: Duration,
-    password: Source,
-    api_key: Option<Source>,
+    password: SecretSource,
+    api_key: Option<SecretSource>,
 }
 
 impl ElasticsearchPlace {
@@ -113,7 +93,9 @@ impl ElasticsearchPlace {
             bulk_bytes_max: 4 << 20,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
-            password: url.password().map_or(Source::Usual(PASSWORD_ENV), |given| Source::Url(Secret(decoded(given)))),
+            password: url
+                .password()
+                .map_or(SecretSource::Usual(PASSWORD_ENV), |given| SecretSource::Url(Secret(decoded(given)))),
             api_key: None,
         };
         for (name, value) in url.query_pairs() {
@@ -130,10 +112,10 @@ impl ElasticsearchPlace {
                 ("connect_timeout", value) => place.connect_timeout = duration(value).ok_or_else(|| bad("10s"))?,
                 ("timeout", value) => place.timeout = duration(value).ok_or_else(|| bad("60s"))?,
                 ("tls_ca", path) => place.tls = Tls::On { roots: Some(path.into()) },
-                ("password_env", variable) => place.password = Source::Env(variable.to_owned()),
-                ("password_file", path) => place.password = Source::File(path.into()),
-                ("api_key_env", variable) => place.api_key = Some(Source::Env(variable.to_owned())),
-                ("api_key_file", path) => place.api_key = Some(Source::File(path.into())),
+                ("password_env", variable) => place.password = SecretSource::Env(variable.to_owned()),
+                ("password_file", path) => place.password = SecretSource::File(path.into()),
+                ("api_key_env", variable) => place.api_key = Some(SecretSource::Env(variable.to_owned())),
+                ("api_key_file", path) => place.api_key = Some(SecretSource::File(path.into())),
                 _ => return Err(wrong(format!("unknown option {name:?}"), &format!("Use one of {OPTIONS}"))),
             }
         }
@@ -143,72 +125,31 @@ impl ElasticsearchPlace {
     /// The header that says who asks: an API key if one is named, else user and password, else a key in the usual variable.
     pub fn authorization(&self, env: impl Fn(&str) -> Option<String>) -> Result<Option<HeaderValue>, SinkError> {
         let key = match (&self.api_key, &self.user) {
-            (Some(source), _) => Some(self.secret(source, "api_key", &env)?),
-            (None, None) => Some(self.secret(&Source::Usual(API_KEY_ENV), "api_key", &env)?),
+            (Some(source), _) => Some(source.read("api_key", &self.shown, &env)?),
+            (None, None) => Some(SecretSource::Usual(API_KEY_ENV).read("api_key", &self.shown, &env)?),
             (None, Some(_)) => None,
         };
         let text = match (key.filter(|key| !key.0.is_empty()), &self.user) {
             (Some(key), _) => format!("ApiKey {}", key.0),
             (None, None) => return Ok(None),
             (None, Some(user)) => {
-                let password = self.secret(&self.password, "password", &env)?;
+                let password = self.password.read("password", &self.shown, &env)?;
                 let both = format!("{user}:{}", password.0);
                 format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(both))
             }
         };
         let mut header = HeaderValue::try_from(text).map_err(|_| {
-            self.missing(
+            SinkError::new(
+                ErrorClass::Configuration,
                 "the secret holds characters that no header can",
-                "Correct the variable or the file".to_owned(),
+                self.shown.clone(),
+                "a password or an API key",
+                "Correct the variable or the file",
             )
         })?;
         header.set_sensitive(true);
         Ok(Some(header))
     }
-
-    fn missing(&self, what: impl Into<String>, todo: String) -> SinkError {
-        SinkError::new(ErrorClass::Configuration, what, self.shown.clone(), "a password or an API key", todo)
-    }
-
-    fn secret(
-        &self,
-        source: &Source,
-        option: &str,
-        env: &impl Fn(&str) -> Option<String>,
-    ) -> Result<Secret, SinkError> {
-        match source {
-            Source::Url(secret) => Ok(secret.clone()),
-            Source::Usual(name) => Ok(Secret(env(name).unwrap_or_default())),
-            Source::Env(name) => env(name).map(Secret).ok_or_else(|| {
-                self.missing(format!("the variable {name} is not set"), format!("Set {name}, or correct {option}_env="))
-            }),
-            Source::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(Secret(text.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => Err(self.missing(
-                    format!("cannot read the secret from {} ({error})", path.display()),
-                    format!("Correct {option}_file=, or the file's owner and mode"),
-                )),
-            },
-        }
-    }
-}
-
-/// A number and a unit.
-fn measured(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let at = text.find(|c: char| !c.is_ascii_digit())?;
-    let count: u64 = text[..at].parse().ok()?;
-    let (_, factor) = units.iter().find(|(unit, _)| *unit == &text[at..])?;
-    count.checked_mul(*factor).filter(|count| *count > 0)
-}
-
-/// `500ms`, `10s`, `5m`.
-fn duration(text: &str) -> Option<Duration> {
-    measured(text, &[("ms", 1), ("s", 1_000), ("m", 60_000)]).map(Duration::from_millis)
-}
-
-/// `512KB`, `4MB`, in units of 1024.
-fn bytes(text: &str) -> Option<usize> {
-    measured(text, &[("KB", 1 << 10), ("MB", 1 << 20)]).and_then(|count| usize::try_from(count).ok())
 }
 
 #[cfg(test)]

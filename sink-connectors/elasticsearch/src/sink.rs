@@ -1,6 +1,5 @@
 //! The cluster as a sink: opens on its own thread, writes a batch a call, keeps nothing between calls but connection and sizes.
 
-use crate::bridge::Bridge;
 use crate::bulk::Bulk;
 use crate::gone;
 use crate::index::{self, Index};
@@ -12,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
-    BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
-    StoredItem,
+    BatchPolicy, BoxFuture, Bridge, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind,
+    SinkMark, StoredItem,
 };
 use weir_model::{Item, ItemId, Outcome};
 
@@ -66,15 +65,7 @@ impl ElasticsearchSink {
     }
 
     fn opened(&self) -> Result<&OpenSink, SinkError> {
-        self.open.as_ref().ok_or_else(|| {
-            SinkError::new(
-                ErrorClass::Permanent,
-                "the indices are not open",
-                self.place.shown.clone(),
-                "open before write",
-                "This is a mistake in weir: please report it",
-            )
-        })
+        self.open.as_ref().ok_or_else(|| SinkError::not_open(&self.place.shown))
     }
 }
 

@@ -322,15 +322,7 @@ impl FeedSink {
 
     fn opened(&mut self) -> Result<&mut Job, SinkError> {
         let shown = self.shown();
-        self.job.as_mut().ok_or_else(|| {
-            SinkError::new(
-                ErrorClass::Permanent,
-                "the feed is not open",
-                shown,
-                "open before write",
-                "This is a mistake in weir: please report it",
-            )
-        })
+        self.job.as_mut().ok_or_else(|| SinkError::not_open(&shown))
     }
 
     fn write_now(&mut self, items: &[Arc<Item>], outcomes: &mut Vec<ItemOutcome>) -> Result<SinkMark, SinkError> {

@@ -6,7 +6,6 @@
 //! bound; text is cut between characters, counted and said; a batch is one transaction; a row that the server refuses is refused
 //! alone. The connection lives on a thread of its own, so the sink may be driven from any runtime, or from none.
 
-mod bridge;
 mod error;
 mod history;
 mod link;
@@ -21,5 +20,5 @@ mod table;
 mod write;
 
 pub use near::MysqlReader;
-pub use place::{MysqlPlace, Secret, Tls, WriteMode};
+pub use place::{MysqlPlace, Tls, WriteMode};
 pub use sink::MysqlSink;

@@ -4,10 +4,10 @@
 //! connection left running on the server is killed before the next one writes.
 
 use crate::error;
-use crate::place::{MysqlPlace, Secret, Tls};
+use crate::place::{MysqlPlace, Tls};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
-use weir_connector::{ErrorClass, SinkError};
+use weir_connector::{ErrorClass, Secret, SinkError};
 
 #[derive(Debug)]
 pub(crate) struct Link {

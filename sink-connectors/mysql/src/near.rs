@@ -4,7 +4,6 @@
 //! judged here. Invariants: the box that the index is asked for has every point of the circle; what the server is asked to leave
 //! out, the condition leaves out, too.
 
-use crate::bridge::Bridge;
 use crate::error;
 use crate::link::Link;
 use crate::place::MysqlPlace;
@@ -15,7 +14,9 @@ use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
-use weir_connector::{BoxFuture, Comparison, Filter, Found, Near, Reader, Search, SinkError, Wanted, fields, text};
+use weir_connector::{
+    BoxFuture, Bridge, Comparison, Filter, Found, Near, Reader, Search, SinkError, Wanted, fields, text,
+};
 use weir_geo::BoundingBox;
 use weir_geo::distance::EARTH_RADIUS_KM;
 use weir_model::{Field, FieldKind, ItemId};

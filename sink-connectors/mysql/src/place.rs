@@ -1,25 +1,15 @@
 //! Where the tables lie: the sink's URL, its options and its password. Pure; nothing secret is ever shown.
 
 use percent_encoding::percent_decode_str;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
-use weir_connector::{ErrorClass, SinkError, redact};
+use weir_connector::units::duration;
+use weir_connector::{ErrorClass, Secret, SecretSource, SinkError, redact};
 
 const SHAPE: &str = "mysql://USER@HOST:PORT/DATABASE/TABLE";
 const OPTIONS: &str = "write=replace|update, add_columns=true|false, history=FIELD,..., tls=off|on, tls_ca=PATH, \
                        password_env=NAME, password_file=PATH, connect_timeout=10s, timeout=60s";
-
-/// Text that never shows.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,16 +32,6 @@ pub enum Tls {
         /// A PEM file of further roots.
         roots: Option<PathBuf>,
     },
-}
-
-/// Where the password comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Password {
-    Url(Secret),
-    Env(String),
-    File(PathBuf),
-    /// The variable if there is one, else none.
-    Usual,
 }
 
 /// A database, and a table in it, by URL.
@@ -81,7 +61,7 @@ pub struct MysqlPlace {
     pub connect_timeout: Duration,
     /// Longest time for a batch.
     pub timeout: Duration,
-    password: Password,
+    password: SecretSource,
 }
 
 /// The variable that holds the password when the URL names no other.
@@ -109,6 +89,7 @@ impl MysqlPlace {
             [] => return Err(wrong("no database named".to_owned(), "Add it behind the server: /DATABASE/TABLE")),
             _ => return Err(wrong("more than a database and a table".to_owned(), "Remove the rest of the path")),
         };
+        let usual = SecretSource::Usual(PASSWORD_ENV);
         let mut place = MysqlPlace {
             shown: redact(text),
             user: if url.username().is_empty() { "root".to_owned() } else { decoded(url.username()) },
@@ -122,7 +103,7 @@ impl MysqlPlace {
             tls: Tls::Off,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
-            password: url.password().map_or(Password::Usual, |password| Password::Url(Secret(decoded(password)))),
+            password: url.password().map_or(usual, |given| SecretSource::Url(Secret(decoded(given)))),
         };
         for (name, value) in url.query_pairs() {
             let bad =
@@ -141,8 +122,8 @@ impl MysqlPlace {
                 ("tls", "on") => place.tls = Tls::On { roots: None },
                 ("tls", _) => return Err(bad("off or tls=on")),
                 ("tls_ca", path) => place.tls = Tls::On { roots: Some(path.into()) },
-                ("password_env", variable) => place.password = Password::Env(variable.to_owned()),
-                ("password_file", path) => place.password = Password::File(path.into()),
+                ("password_env", variable) => place.password = SecretSource::Env(variable.to_owned()),
+                ("password_file", path) => place.password = SecretSource::File(path.into()),
                 ("connect_timeout", value) => place.connect_timeout = duration(value).ok_or_else(|| bad("10s"))?,
                 ("timeout", value) => place.timeout = duration(value).ok_or_else(|| bad("60s"))?,
                 _ => return Err(wrong(format!("unknown option {name:?}"), &format!("Use one of {OPTIONS}"))),
@@ -153,37 +134,8 @@ impl MysqlPlace {
 
     /// The password: from the URL, the variable or the file that it names, or the usual variable.
     pub fn password(&self, env: impl Fn(&str) -> Option<String>) -> Result<Secret, SinkError> {
-        let missing = |what: String, todo: String| {
-            SinkError::new(ErrorClass::Configuration, what, self.shown.clone(), "a password", todo)
-        };
-        match &self.password {
-            Password::Url(secret) => Ok(secret.clone()),
-            Password::Usual => Ok(Secret(env(PASSWORD_ENV).unwrap_or_default())),
-            Password::Env(name) => env(name).map(Secret).ok_or_else(|| {
-                missing(format!("the variable {name} is not set"), format!("Set {name}, or correct password_env="))
-            }),
-            Password::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(Secret(text.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => Err(missing(
-                    format!("cannot read the password from {} ({error})", path.display()),
-                    "Correct password_file=, or the file's owner and mode".to_owned(),
-                )),
-            },
-        }
+        self.password.read("password", &self.shown, env)
     }
-}
-
-/// A number and a unit: `500ms`, `10s`, `5m`.
-fn duration(text: &str) -> Option<Duration> {
-    let at = text.find(|c: char| !c.is_ascii_digit())?;
-    let count: u64 = text[..at].parse().ok()?;
-    let unit = match &text[at..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return None,
-    };
-    Some(Duration::from_millis(count.checked_mul(unit)?)).filter(|duration| !duration.is_zero())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::schema::{Column, ColumnKind};
 use mysql_async::Value as Bound;
 use weir_connector::text::{self, JsonStyle};
-use weir_model::{Field, FieldKind, Item, ItemSchema, Value};
+use weir_model::{FieldKind, Item, ItemSchema, Value};
 
 /// How long a text column is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,49 +27,14 @@ pub(crate) fn cut(text: &str, limit: Limit) -> Option<&str> {
 
 /// Why an item does not fit its table; `None` when it does.
 pub(crate) fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
-    if item.values.len() != schema.fields.len() {
-        return Some(format!(
-            "the item has {} values, {:?} has {} fields",
-            item.values.len(),
-            schema.name,
-            schema.fields.len()
-        ));
-    }
     if instant_us(item.version).is_none() {
         return Some(format!("the item's version {} is no instant between the years 1000 and 9999", item.version));
     }
-    let bad = schema.fields.iter().zip(&item.values).find(|(field, value)| !fits(field, value));
-    bad.map(|(field, value)| {
-        let shown: String = format!("{value:?}").chars().take(60).collect();
-        format!("field {:?} of {:?} takes {:?}, not {shown}", field.name, schema.name, field.kind)
-    })
-}
-
-fn fits(field: &Field, value: &Value) -> bool {
-    if field.many {
-        return match value {
-            Value::Null => true,
-            Value::List(values) => values.iter().all(|value| fits_one(field.kind, value)),
-            _ => false,
-        };
-    }
-    fits_one(field.kind, value)
-}
-
-fn fits_one(kind: FieldKind, value: &Value) -> bool {
-    match (kind, value) {
-        (_, Value::Null)
-        | (FieldKind::Str | FieldKind::Json, Value::Str(_))
-        | (FieldKind::Int | FieldKind::Float, Value::Int(_))
-        | (FieldKind::Bool, Value::Bool(_)) => true,
+    weir_connector::misfit(schema, item, |kind, value| match (kind, value) {
         (FieldKind::Date, Value::Str(text)) => date(text).is_some(),
         (FieldKind::Datetime, Value::Datetime(ms)) => instant_ms(*ms).is_some(),
-        (FieldKind::Float, Value::Float(number)) => number.is_finite(),
-        (FieldKind::GeoPoint, Value::Geo { lat, lon }) => lat.abs() <= 90.0 && lon.abs() <= 180.0,
-        // Any JSON; a plain value in it is stored as itself.
-        (FieldKind::Json, _) => true,
-        _ => false,
-    }
+        _ => true,
+    })
 }
 
 /// Appends a row: `_id`, the fields' columns, the housekeeping ones. `cut_at` hears which columns were cut.

@@ -1,6 +1,5 @@
 //! The database as a sink: opens on its own thread, writes a batch a call, tries again what a deadlock or a lost connection undid.
 
-use crate::bridge::Bridge;
 use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::MysqlPlace;
@@ -12,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
-    BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
-    StoredItem,
+    BatchPolicy, BoxFuture, Bridge, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind,
+    SinkMark, StoredItem,
 };
 use weir_model::{Item, ItemId, Outcome};
 
@@ -98,15 +97,7 @@ impl MysqlSink {
     }
 
     fn opened(&self) -> Result<&OpenSink, SinkError> {
-        self.open.as_ref().ok_or_else(|| {
-            SinkError::new(
-                ErrorClass::Permanent,
-                "the database is not open",
-                self.place.shown.clone(),
-                "open before write",
-                "This is a mistake in weir: please report it",
-            )
-        })
+        self.open.as_ref().ok_or_else(|| SinkError::not_open(&self.place.shown))
     }
 
     fn say_cuts(&mut self, cuts: BTreeMap<(String, String), u64>) {

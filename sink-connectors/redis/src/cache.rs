@@ -1,12 +1,11 @@
 //! The geocode cache: address to whatever the geocoder wrote, for a time. Many at once, one round trip.
 
-use crate::bridge::Bridge;
 use crate::link::Link;
 use crate::place::RedisPlace;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use weir_connector::SinkError;
+use weir_connector::{Bridge, SinkError};
 
 /// A cache of geocodes in Redis, under the prefix of a sink's URL.
 #[derive(Debug)]

@@ -7,7 +7,6 @@
 //! durable as the server: `appendonly yes` and `appendfsync always` keep it over a crash. The connection lives on a thread of its
 //! own, so the sink may be driven from any runtime, or from none.
 
-mod bridge;
 mod cache;
 mod error;
 mod link;
@@ -21,5 +20,5 @@ mod sink;
 
 pub use cache::RedisCache;
 pub use near::RedisReader;
-pub use place::{RedisPlace, Secret};
+pub use place::RedisPlace;
 pub use sink::RedisSink;

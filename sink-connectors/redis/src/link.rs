@@ -1,13 +1,13 @@
 //! One connection: made when it is needed, thrown away when it is in doubt.
 
 use crate::error::{self, Meaning};
-use crate::place::{RedisPlace, Secret};
+use crate::place::RedisPlace;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline,
     RedisConnectionInfo, RedisResult, TlsCertificates, Value as Answer,
 };
-use weir_connector::{ErrorClass, SinkError};
+use weir_connector::{ErrorClass, Secret, SinkError};
 
 pub(crate) struct Link {
     pub place: RedisPlace,

@@ -3,7 +3,6 @@
 //! The server finds members of the geo set, nearest first; their hashes say the rest. Invariants: what has expired or is delisted is
 //! not shown; distances are between the places as they were written, not between the cells that a geo set rounds them to.
 
-use crate::bridge::Bridge;
 use crate::link::Link;
 use crate::place::RedisPlace;
 use crate::schema::{geo_key, places_key, types_key};
@@ -12,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
-use weir_connector::{BoxFuture, ErrorClass, Found, Near, Reader, Search, SinkError, fields};
+use weir_connector::{BoxFuture, Bridge, ErrorClass, Found, Near, Reader, Search, SinkError, fields};
 use weir_model::ItemId;
 
 /// A database opened for reading.

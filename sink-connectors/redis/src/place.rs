@@ -1,11 +1,11 @@
 //! Where the keys lie: the sink's URL, its options and its password. Pure; nothing secret is ever shown.
 
 use percent_encoding::percent_decode_str;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
-use weir_connector::{ErrorClass, SinkError, redact};
+use weir_connector::units::duration;
+use weir_connector::{ErrorClass, Secret, SecretSource, SinkError, redact};
 
 const SHAPE: &str = "redis://HOST:PORT/NUMBER (rediss:// with TLS)";
 const OPTIONS: &str =
@@ -13,26 +13,6 @@ const OPTIONS: &str =
 
 /// The variable that holds the password when the URL names no other.
 pub const PASSWORD_ENV: &str = "WEIR_REDIS_PASSWORD";
-
-/// Text that never shows.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// Where the password comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Password {
-    Url(Secret),
-    Env(String),
-    File(PathBuf),
-    /// The variable if there is one, else none.
-    Usual,
-}
 
 /// A database of a server, and a prefix in it, by URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +39,7 @@ pub struct RedisPlace {
     pub connect_timeout: Duration,
     /// Longest time for a batch.
     pub timeout: Duration,
-    password: Password,
+    password: SecretSource,
 }
 
 impl RedisPlace {
@@ -82,6 +62,7 @@ impl RedisPlace {
                 wrong(format!("{number:?} is no number of a database"), "Write a number from 0 behind the server")
             })?,
         };
+        let usual = SecretSource::Usual(PASSWORD_ENV);
         let mut place = RedisPlace {
             shown: redact(text),
             user: decoded(url.username()),
@@ -94,7 +75,7 @@ impl RedisPlace {
             prefix: "weir:".to_owned(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
-            password: url.password().map_or(Password::Usual, |password| Password::Url(Secret(decoded(password)))),
+            password: url.password().map_or(usual, |given| SecretSource::Url(Secret(decoded(given)))),
         };
         for (name, value) in url.query_pairs() {
             let bad = |expected: &str| {
@@ -103,8 +84,8 @@ impl RedisPlace {
             match &*name {
                 "ttl" => place.ttl = Some(duration(&value).ok_or_else(|| bad("30d"))?),
                 "prefix" => place.prefix = value.into_owned(),
-                "password_env" => place.password = Password::Env(value.into_owned()),
-                "password_file" => place.password = Password::File((&*value).into()),
+                "password_env" => place.password = SecretSource::Env(value.into_owned()),
+                "password_file" => place.password = SecretSource::File((&*value).into()),
                 "tls_ca" => place.tls_ca = Some((&*value).into()),
                 "connect_timeout" => place.connect_timeout = duration(&value).ok_or_else(|| bad("5s"))?,
                 "timeout" => place.timeout = duration(&value).ok_or_else(|| bad("30s"))?,
@@ -119,41 +100,8 @@ impl RedisPlace {
 
     /// The password: from the URL, the variable or the file that it names, or the usual variable. Empty: none.
     pub fn password(&self, env: impl Fn(&str) -> Option<String>) -> Result<Secret, SinkError> {
-        let missing = |what: String, todo: String| {
-            SinkError::new(ErrorClass::Configuration, what, self.shown.clone(), "a password", todo)
-        };
-        match &self.password {
-            Password::Url(secret) => Ok(secret.clone()),
-            Password::Usual => Ok(Secret(env(PASSWORD_ENV).unwrap_or_default())),
-            Password::Env(name) => env(name).map(Secret).ok_or_else(|| {
-                missing(format!("the variable {name} is not set"), format!("Set {name}, or correct password_env="))
-            }),
-            Password::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(Secret(text.trim_end_matches(['\r', '\n']).to_owned())),
-                Err(error) => Err(missing(
-                    format!("cannot read the password from {} ({error})", path.display()),
-                    "Correct password_file=, or the file's owner and mode".to_owned(),
-                )),
-            },
-        }
+        self.password.read("password", &self.shown, env)
     }
-}
-
-/// A number and a unit: `500ms`, `10s`, `5m`, `12h`, `30d`.
-fn duration(text: &str) -> Option<Duration> {
-    let at = text.find(|c: char| !c.is_ascii_digit())?;
-    let count: u64 = text[..at].parse().ok()?;
-    let unit = match &text[at..] {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    // The server adds it to its clock: a hundred years keep far from its limit.
-    let ms = count.checked_mul(unit).filter(|ms| (1..=3_155_760_000_000).contains(ms))?;
-    Some(Duration::from_millis(ms))
 }
 
 #[cfg(test)]

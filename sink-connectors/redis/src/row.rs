@@ -1,52 +1,14 @@
 //! From an item to a hash: text a field, as feeds write it. Pure.
 
 use weir_connector::text::{self, JsonStyle};
-use weir_model::{Field, FieldKind, Item, ItemSchema, Value};
+use weir_model::{FieldKind, Item, ItemSchema, Value};
 
 /// Latitudes beyond this have no cell in a geo set (EPSG:3857); the hash has the place all the same.
 pub(crate) const LAT_MAX: f64 = 85.051_128_78;
 
 /// Why an item does not fit its type; `None` when it does.
 pub(crate) fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
-    if item.values.len() != schema.fields.len() {
-        return Some(format!(
-            "the item has {} values, {:?} has {} fields",
-            item.values.len(),
-            schema.name,
-            schema.fields.len()
-        ));
-    }
-    let bad = schema.fields.iter().zip(&item.values).find(|(field, value)| !fits(field, value));
-    bad.map(|(field, value)| {
-        let shown: String = format!("{value:?}").chars().take(60).collect();
-        format!("field {:?} of {:?} takes {:?}, not {shown}", field.name, schema.name, field.kind)
-    })
-}
-
-fn fits(field: &Field, value: &Value) -> bool {
-    if field.many {
-        return match value {
-            Value::Null => true,
-            Value::List(values) => values.iter().all(|value| fits_one(field.kind, value)),
-            _ => false,
-        };
-    }
-    fits_one(field.kind, value)
-}
-
-fn fits_one(kind: FieldKind, value: &Value) -> bool {
-    match (kind, value) {
-        (_, Value::Null)
-        | (FieldKind::Str | FieldKind::Date | FieldKind::Json, Value::Str(_))
-        | (FieldKind::Int | FieldKind::Float, Value::Int(_))
-        | (FieldKind::Bool, Value::Bool(_))
-        | (FieldKind::Datetime, Value::Datetime(_)) => true,
-        (FieldKind::Float, Value::Float(number)) => number.is_finite(),
-        (FieldKind::GeoPoint, Value::Geo { lat, lon }) => lat.abs() <= 90.0 && lon.abs() <= 180.0,
-        // Any JSON; a plain value in it is stored as itself.
-        (FieldKind::Json, _) => true,
-        _ => false,
-    }
+    weir_connector::misfit(schema, item, |_, _| true)
 }
 
 /// A value's text; `None` for a null, which has no field in the hash.

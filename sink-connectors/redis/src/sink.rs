@@ -2,7 +2,6 @@
 //!
 //! Invariant: each item is written whole or not at all; a batch that failed may be repeated.
 
-use crate::bridge::Bridge;
 use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::RedisPlace;
@@ -15,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
-    BatchPolicy, BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
-    StoredItem,
+    BatchPolicy, BoxFuture, Bridge, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind,
+    SinkMark, StoredItem,
 };
 use weir_connector::{fields, text};
 use weir_model::{Item, ItemId, ItemSchema, Outcome, crash};
@@ -62,15 +61,7 @@ impl RedisSink {
     }
 
     fn opened(&self) -> Result<&OpenSink, SinkError> {
-        self.open.as_ref().ok_or_else(|| {
-            SinkError::new(
-                ErrorClass::Permanent,
-                "the sink is not open",
-                self.place.shown.clone(),
-                "open before write",
-                "This is a mistake in weir: please report it",
-            )
-        })
+        self.open.as_ref().ok_or_else(|| SinkError::not_open(&self.place.shown))
     }
 
     fn bad_name(&self, why: String) -> SinkError {

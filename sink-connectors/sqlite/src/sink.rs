@@ -237,49 +237,10 @@ impl ToSql for Text<'_> {
 
 /// Why an item does not fit its table; `None` when it does.
 fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
-    if item.values.len() != schema.fields.len() {
-        return Some(format!(
-            "the item has {} values, {:?} has {} fields",
-            item.values.len(),
-            schema.name,
-            schema.fields.len()
-        ));
-    }
     if i64::try_from(item.version).is_err() {
         return Some(format!("the item's version {} is beyond 2^63", item.version));
     }
-    let bad = schema.fields.iter().zip(&item.values).find(|(field, value)| !fits(field, value));
-    bad.map(|(field, value)| {
-        let shown: String = format!("{value:?}").chars().take(60).collect();
-        format!("field {:?} of {:?} takes {:?}, not {shown}", field.name, schema.name, field.kind)
-    })
-}
-
-fn fits(field: &Field, value: &Value) -> bool {
-    if field.many {
-        return match value {
-            Value::Null => true,
-            Value::List(values) => values.iter().all(|value| fits_one(field.kind, value)),
-            _ => false,
-        };
-    }
-    fits_one(field.kind, value)
-}
-
-fn fits_one(kind: FieldKind, value: &Value) -> bool {
-    match (kind, value) {
-        (_, Value::Null)
-        | (FieldKind::Str | FieldKind::Date | FieldKind::Json, Value::Str(_))
-        | (FieldKind::Int, Value::Int(_))
-        | (FieldKind::Float, Value::Int(_))
-        | (FieldKind::Bool, Value::Bool(_))
-        | (FieldKind::Datetime, Value::Datetime(_)) => true,
-        (FieldKind::Float, Value::Float(number)) => number.is_finite(),
-        (FieldKind::GeoPoint, Value::Geo { lat, lon }) => lat.abs() <= 90.0 && lon.abs() <= 180.0,
-        // Any JSON; a plain value in it is stored as itself.
-        (FieldKind::Json, _) => true,
-        _ => false,
-    }
+    weir_connector::misfit(schema, item, |_, _| true)
 }
 
 impl Sink for SqliteSink {

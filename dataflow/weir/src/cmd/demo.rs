@@ -1,13 +1,19 @@
 //! `weir demo` (what `make demo` runs): the practice site on a free port, a whole crawl of it, five answers.
 
+use crate::cmd::Usage;
 use crate::cmd::crawl::{self, Existing, Plan};
 use crate::{cmd, exit};
 use anyhow::Context;
 use clap::Args as ClapArgs;
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use weir_model::Outcome;
 use weir_site::{Site, SiteOptions};
+
+const EXAMPLE: &str = include_str!("../../../../examples/properties.toml");
+const SPIDER: &str = "properties.toml";
+/// Says that a folder is a demo's.
+const MARK: &str = ".weir-demo";
 
 /// Crawl 50,000 listings of the practice site, from nothing to answers
 #[derive(ClapArgs)]
@@ -16,22 +22,27 @@ pub struct Args {
     /// Index pages, 30 listings each; the default gives 50,000 listings
     #[arg(long)]
     pages: Option<usize>,
-    /// Where the files go
+    /// Where the files go; those of an earlier demo are replaced
     #[arg(long, default_value = "target/demo")]
     dir: PathBuf,
-    /// The spider file
-    #[arg(long, default_value = "examples/properties.toml")]
-    spider: PathBuf,
+    /// The spider file. Default: that of the examples, a copy of which lies beside the other files
+    #[arg(long)]
+    spider: Option<PathBuf>,
     /// No progress
     #[arg(short, long)]
     quiet: bool,
 }
 
 pub fn run(args: Args) -> anyhow::Result<u8> {
-    if args.dir.exists() {
-        std::fs::remove_dir_all(&args.dir).with_context(|| format!("cannot empty {}", args.dir.display()))?;
-    }
-    std::fs::create_dir_all(&args.dir).with_context(|| format!("cannot make {}", args.dir.display()))?;
+    clear(&args.dir)?;
+    let spider_file = match args.spider {
+        Some(file) => file,
+        None => {
+            let copy = args.dir.join(SPIDER);
+            std::fs::write(&copy, EXAMPLE).with_context(|| format!("cannot write {}", copy.display()))?;
+            copy
+        }
+    };
     let mut options = SiteOptions { port: 0, ..SiteOptions::default() };
     if let Some(pages) = args.pages {
         options.pages = pages;
@@ -39,12 +50,12 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let site = Site::spawn(options)?;
     let base = format!("http://localhost:{}", site.port());
     crate::out::line!("practice site: {base}/properties/index_00000.html");
-    let spider = cmd::load_spider(&args.spider, &[("base".to_owned(), base)])?;
-    let settings = cmd::settings(&args.spider, &spider, &[])?;
+    let spider = cmd::load_spider(&spider_file, &[("base".to_owned(), base)])?;
+    let settings = cmd::settings(&spider_file, &spider, &[])?;
     let (feed, database) = (args.dir.join("items.jsonl"), args.dir.join("items.db"));
     let plan = Plan {
         spider,
-        spider_file: args.spider.clone(),
+        spider_file,
         settings,
         outputs: vec![feed.display().to_string(), format!("sqlite:{}", database.display())],
         existing: Existing::default(),
@@ -70,6 +81,26 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         args.dir.join("state").display()
     );
     Ok(exit::FINISHED)
+}
+
+/// An empty folder with the mark of a demo. What is marked so goes; whatever else lies there stays, and is said.
+fn clear(dir: &Path) -> anyhow::Result<()> {
+    let mark = dir.join(MARK);
+    let is_used = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if is_used && !mark.exists() {
+        let shown = dir.display();
+        return Err(Usage(format!(
+            "{shown} holds files that are not known to be of a demo, and a demo begins with an empty folder; name another one with --dir, or remove \
+             {shown}"
+        ))
+        .into());
+    }
+    if is_used {
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    std::fs::write(&mark, "made by weir demo, which empties this folder when it is run again\n")
+        .with_context(|| format!("cannot write {}", mark.display()))
 }
 
 /// Five questions to the database.

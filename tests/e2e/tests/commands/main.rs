@@ -1,6 +1,7 @@
 //! The user's commands, end to end: what they print, what they leave behind, and how they end.
 
 mod check;
+mod demo;
 mod ends;
 mod help;
 mod logs;

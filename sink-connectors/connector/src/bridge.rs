@@ -2,17 +2,21 @@
 //!
 //! Must not know: what it runs. Invariant: dropping it never blocks, and closes what it had open.
 
+use crate::{ErrorClass, SinkError};
 use std::sync::mpsc::sync_channel;
 use tokio::runtime::{Builder, Runtime};
-use weir_connector::{ErrorClass, SinkError};
 
 /// The thread.
 #[derive(Debug)]
-pub(crate) struct Bridge {
+pub struct Bridge {
     runtime: Option<Runtime>,
 }
 
 impl Bridge {
+    /// Starts it under a sink's name.
+    ///
+    /// # Errors
+    /// The system gives no thread.
     pub fn start(name: &str) -> Result<Bridge, SinkError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
         let runtime = runtime.map_err(|error| {
@@ -28,6 +32,9 @@ impl Bridge {
     }
 
     /// Runs work on the thread; its result can be awaited anywhere. Dropped, the work goes on to its end.
+    ///
+    /// # Panics
+    /// If the work panics.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -37,6 +44,9 @@ impl Bridge {
     }
 
     /// Runs work on the thread and blocks this one until it is done.
+    ///
+    /// # Panics
+    /// If the work panics.
     pub fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         let (sender, receiver) = sync_channel(1);
         self.runtime.as_ref().expect("present until drop").spawn(async move {
