@@ -246,17 +246,22 @@ impl Client {
         Ok(JobView { document, parts, stages: self.stages() })
     }
 
-    /// The newest jobs, the newest first.
+    /// The newest jobs, the newest first; of one that cannot be read, why.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn jobs(&self, max: usize) -> Result<Vec<JobView>, ClientError> {
+    pub async fn jobs(&self, max: usize) -> Result<Vec<(JobId, Result<JobView, String>)>, ClientError> {
         let keys = self.artifacts.list("jobs/", JOBS_MAX).await?;
         let mut numbers: Vec<u64> = keys.iter().filter_map(|key| number_of(key)).collect();
         numbers.sort_unstable_by(|one, two| two.cmp(one));
         let mut jobs = Vec::new();
         for number in numbers.into_iter().take(max) {
-            jobs.push(self.job(JobId(number)).await?);
+            let job = JobId(number);
+            let view = match self.job(job).await {
+                Err(ClientError::Nothing(why)) => Err(why),
+                view => Ok(view?),
+            };
+            jobs.push((job, view));
         }
         Ok(jobs)
     }

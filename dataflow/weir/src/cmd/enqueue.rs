@@ -12,10 +12,13 @@ use std::time::Duration;
 use weir_driver::remote::client::{Client, ClientError, JobView, NewJob, SHARDS_MAX};
 use weir_driver::{Progress, SystemClock};
 use weir_model::{Clock, JobId, Outcome};
+use weir_queue::QueueErrorClass;
 use weir_spider::Spider;
 
 /// Between two looks at a job.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// After so many looks it is told who has not taken the job: thirty seconds.
+const UNHEARD_AFTER: u32 = 60;
 
 /// Open a job in a deployment: its start URLs, cut into shards, go to the stages that own their domains
 #[derive(ClapArgs)]
@@ -137,18 +140,62 @@ pub fn code(outcome: Outcome) -> u8 {
     }
 }
 
-/// Follows a job to its end.
+/// Follows a job to its end. A store that does not answer for a while does not end it.
 async fn wait(client: &Client, job: JobId, quiet: bool) -> anyhow::Result<JobView> {
     let mut display = Display::new(quiet);
+    let (mut looks, mut trouble) = (0u32, false);
     loop {
-        let view = client.job(job).await.map_err(told)?;
-        if view.outcome().is_some() {
-            display.end();
-            return Ok(view);
+        match client.job(job).await {
+            Ok(view) if view.outcome().is_some() => {
+                display.end();
+                return Ok(view);
+            }
+            Ok(view) => {
+                trouble = false;
+                display.show(&progress(&view));
+                looks += 1;
+                if looks.is_multiple_of(UNHEARD_AFTER)
+                    && let Some(told) = unheard(client, &view).await
+                {
+                    crate::out::err!("{told}");
+                }
+            }
+            Err(ClientError::Queue(error)) if error.class == QueueErrorClass::Transient => {
+                if !std::mem::replace(&mut trouble, true) {
+                    crate::out::err!(
+                        "job {} goes on; how it goes cannot be seen for now, and is looked for again: {error}",
+                        job.0
+                    );
+                }
+            }
+            Err(error) => return Err(told(error)),
         }
-        display.show(&progress(&view));
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Stages that have said nothing of a job, with what is known of them.
+async fn unheard(client: &Client, view: &JobView) -> Option<String> {
+    let stages = view.document.stages.min(view.stages);
+    let silent = |stage: &u32| view.parts.iter().all(|part| part.stage != *stage);
+    let silent: Vec<u32> = (0..stages).filter(silent).collect();
+    let statuses = client.statuses().await.ok()?;
+    let now = SystemClock::start().now().unix_ms();
+    let told = |stage: &u32| match statuses.get(*stage as usize) {
+        Some(Some(status)) => {
+            format!("stage {stage} was heard of {} s ago", now.0.saturating_sub(status.at.0) / 1000)
+        }
+        _ => format!("stage {stage} was never heard of"),
+    };
+    let told: Vec<String> = silent.iter().map(told).collect();
+    let job = view.document.header.job.0;
+    (!told.is_empty()).then(|| {
+        let whose = if silent.len() == stages as usize { "no stage has" } else { "not all stages have" };
+        format!(
+            "job {job} waits: {whose} taken it; {}. Is it running? weir stage does it here, its log says what keeps it (docs/deploy.md)",
+            told.join(", ")
+        )
+    })
 }
 
 fn progress(view: &JobView) -> Progress {
@@ -218,10 +265,15 @@ fn read_urls(path: &Path) -> anyhow::Result<Vec<String>> {
     };
     let lines = text.trim_start_matches('\u{feff}');
     let header = lines.lines().next().unwrap_or_default();
-    let column = header.split(',').position(|cell| cell.trim().trim_matches('"').eq_ignore_ascii_case("url"));
+    // Spreadsheets of many countries separate by semicolons, databases by tabs.
+    let column = [',', ';', '\t'].into_iter().find_map(|separator| {
+        let is_url = |cell: &str| cell.trim().trim_matches('"').eq_ignore_ascii_case("url");
+        header.split(separator).position(is_url).map(|column| (separator as u8, column))
+    });
     let urls: Vec<(usize, String)> = match column {
-        Some(column) => {
-            let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(lines.as_bytes());
+        Some((separator, column)) => {
+            let mut reader =
+                csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(lines.as_bytes());
             let mut urls = Vec::new();
             for record in reader.records() {
                 let record = record
@@ -238,7 +290,8 @@ fn read_urls(path: &Path) -> anyhow::Result<Vec<String>> {
         if url.is_empty() || url.starts_with('#') {
             continue;
         }
-        if !url.starts_with("http://") && !url.starts_with("https://") {
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if !matches!(scheme.as_deref(), Some("http" | "https")) {
             return Err(Usage(format!("{name}:{line}: {url:?} is no http or https URL; a URL a line, or a CSV file with a column url, is expected")).into());
         }
         found.push(url);
@@ -265,7 +318,10 @@ mod tests {
         };
         let both = vec!["http://a.example/1".to_owned(), "https://b.example/?q=1,2".to_owned()];
         assert_eq!(read("# two\nhttp://a.example/1\n\n  https://b.example/?q=1,2\n"), Ok(both.clone()));
-        assert_eq!(read("name,URL\nx,http://a.example/1\ny,\"https://b.example/?q=1,2\"\n"), Ok(both));
+        assert_eq!(read("name,URL\nx,http://a.example/1\ny,\"https://b.example/?q=1,2\"\n"), Ok(both.clone()));
+        assert_eq!(read("\u{feff}\"url\";name\nhttp://a.example/1;x\nhttps://b.example/?q=1,2;y\n"), Ok(both.clone()));
+        assert_eq!(read("name\turl\nx\thttp://a.example/1\ny\thttps://b.example/?q=1,2\n"), Ok(both));
+        assert_eq!(read("HTTP://A.example/\n"), Ok(vec!["HTTP://A.example/".to_owned()]));
         let error = read("http://a.example/1\nftp://b.example\n").expect_err("no http");
         assert!(error.contains("urls:2:") && error.contains("ftp://b.example"), "{error}");
         assert!(read("\n#\n").is_err_and(|error| error.contains("no URL in it")));

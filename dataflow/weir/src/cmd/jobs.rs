@@ -69,7 +69,11 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
             })?;
             if args.json {
                 let tariff = tariff(None, &deployment);
-                let jobs: Vec<_> = jobs.iter().map(|view| view_json(view, &tariff)).collect();
+                let shown = |(job, view): &(JobId, Result<JobView, String>)| match view {
+                    Ok(view) => view_json(view, &tariff),
+                    Err(error) => serde_json::json!({ "job": job, "error": error }),
+                };
+                let jobs: Vec<_> = jobs.iter().map(shown).collect();
                 crate::out::line!("{}", serde_json::Value::Array(jobs));
             } else {
                 crate::out::text!("{}", list_text(&jobs, &deployment.stack, &tariff(None, &deployment)));
@@ -100,15 +104,30 @@ pub fn cancel(args: CancelArgs) -> anyhow::Result<u8> {
     let deployment = args.which.read()?;
     // The moment and the process: no two commands have both.
     let id = format!("cancel-{}-{}", SystemClock::start().now().0, std::process::id());
-    runtime()?.block_on(async {
+    let job = args.job;
+    let before = runtime()?.block_on(async {
         let aws = deployment.aws().await?;
-        deployment.client(&aws).cancel(JobId(args.job), &id).await.map_err(told)
+        let client = deployment.client(&aws);
+        // How it goes may be unreadable; it is cancelled all the same.
+        let before = client.job(JobId(job)).await.ok();
+        if before.as_ref().is_none_or(|view| view.outcome().is_none()) {
+            client.cancel(JobId(job), &id).await.map_err(told)?;
+        }
+        anyhow::Ok(before)
     })?;
-    crate::out::line!("job {}: the stages are told; weir jobs show {} says when it has ended", args.job, args.job);
+    let (state, outcome) = before.map_or(("in an unknown state", None), |view| (view.state(), view.outcome()));
+    match outcome {
+        Some(outcome) => crate::out::line!("job {job} had ended before: {}; nothing changes", outcome.as_str()),
+        None => {
+            crate::out::line!(
+                "job {job} was {state}: the stages are told; weir jobs show {job} says when it has ended"
+            );
+        }
+    }
     Ok(exit::FINISHED)
 }
 
-fn list_text(jobs: &[JobView], stack: &str, tariff: &Found) -> String {
+fn list_text(jobs: &[(JobId, Result<JobView, String>)], stack: &str, tariff: &Found) -> String {
     if jobs.is_empty() {
         return format!("no jobs in {stack}; weir enqueue SPIDER.toml opens one\n");
     }
@@ -116,7 +135,14 @@ fn list_text(jobs: &[JobView], stack: &str, tariff: &Found) -> String {
         "{:>6}  {:<20} {:<22} {:>10} {:>10} {:>10}  {}\n",
         "job", "spider", "state", "pages", "items", "cost", "enqueued"
     );
-    for view in jobs {
+    for (job, view) in jobs {
+        let view = match view {
+            Ok(view) => view,
+            Err(error) => {
+                let _ = writeln!(out, "{:>6}  ? {error}", job.0);
+                continue;
+            }
+        };
         let header = &view.document.header;
         let items = view.stats().get("items/scraped").copied().unwrap_or_default();
         // Writing to a String cannot fail.
@@ -165,7 +191,8 @@ pub fn view_text(view: &JobView, tariff: &Found) -> String {
         view.document.start_urls,
         view.document.shards
     );
-    let args: Vec<String> = header.args.iter().map(|(name, value)| format!("-a {name}={value}")).collect();
+    let args: Vec<String> =
+        header.args.iter().map(|(name, value)| format!("-a {name}={}", shown(name, value))).collect();
     let settings = header.settings.iter().map(|(name, value)| format!("-s {name}={value}"));
     let given: Vec<String> = args.into_iter().chain(settings).collect();
     if !given.is_empty() {
@@ -200,6 +227,12 @@ pub fn view_text(view: &JobView, tariff: &Found) -> String {
     out
 }
 
+/// A value as it may be shown: that of an argument whose name sounds secret is starred.
+fn shown(name: &str, value: &str) -> String {
+    let pair = weir_connector::redact(&format!("?{name}=x"));
+    if pair.ends_with("=x") { value.to_owned() } else { "***".to_owned() }
+}
+
 /// A job for a script.
 pub fn view_json(view: &JobView, tariff: &Found) -> serde_json::Value {
     let document = &view.document;
@@ -212,12 +245,14 @@ pub fn view_json(view: &JobView, tariff: &Found) -> serde_json::Value {
         }
         Err(error) => serde_json::json!({ "error": error.to_string() }),
     };
+    let args: std::collections::BTreeMap<&String, String> =
+        document.header.args.iter().map(|(name, value)| (name, shown(name, value))).collect();
     serde_json::json!({
         "dollars": dollars,
         "budget": document.header.settings.get("budget"),
         "job": document.header.job,
         "spider": document.header.spider,
-        "args": document.header.args,
+        "args": args,
         "settings": document.header.settings,
         "opened_at_ms": document.header.opened_at,
         "shards": document.shards,
@@ -249,6 +284,12 @@ fn date(at: UnixMs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_sounds_secret_is_not_shown() {
+        assert_eq!((shown("area", "leeds").as_str(), shown("shop_Password", "hunter2").as_str()), ("leeds", "***"));
+        assert_eq!(shown("q", "a=b&c?token=1"), "a=b&c?token=1");
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

@@ -16,10 +16,11 @@ use weir_aws::Aws;
 use weir_connector::{ErrorClass, FeedPlace, FeedUrl, SinkError, SinkUrl, redact, split_required};
 use weir_cost::Architecture;
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, StageTariff, run_stage};
-use weir_driver::{ComputeOptions, Output, Settings};
+use weir_driver::{ComputeOptions, Output, Settings, SystemClock};
 use weir_frontier::Slice;
+use weir_model::Clock;
 use weir_model::json::JobHeader;
-use weir_queue::{ArtifactStore, MessageQueue, Ticketed, Tickets};
+use weir_queue::{ArtifactStore, Claims, MessageQueue, Ticketed, Tickets};
 use weir_spider::Spider;
 
 /// Requests under way at once, all functions together, unless a setting says otherwise.
@@ -236,10 +237,18 @@ impl Place {
             );
         };
         let (stack, index) = (&self.stack, self.slice.index);
-        for kind in ["requests", "reports", "control"] {
-            // Credentials, region and stack are right, or this says what is not.
-            aws.queue_by_name(&format!("{stack}-{kind}-{index}")).await?;
+        // Credentials, region and stack are right, or this says what is not.
+        let own = ["requests", "reports", "control"].map(|kind| format!("{stack}-{kind}-{index}"));
+        let fetch = self.fetch_queue.rsplit('/').next().unwrap_or_default().to_owned();
+        let others =
+            (0..self.slice.of).filter(|stage| *stage != index).map(|stage| format!("{stack}-requests-{stage}"));
+        for name in own.into_iter().chain([fetch, format!("{stack}-stage-{index}-dead")]).chain(others) {
+            aws.queue_by_name(&name).await?;
         }
+        let claims = aws.claims(&self.claim_table);
+        let now = SystemClock::start().now().unix_ms();
+        // Nobody else has this name: it is the table, and the right to write to it, that is tried.
+        claims.claim(&format!("start/{stack}-{index}-{}", now.0), "its stage", now).await?;
         let queue = |name: String| ticketed(&aws, &format!("{base}/{name}"), &store);
         let peer = |stage: u32| -> Arc<dyn MessageQueue> { queue(format!("{stack}-requests-{stage}")) };
         // What this stage takes is hidden for its own time, not the queue's.
@@ -255,7 +264,7 @@ impl Place {
             dead_letters: queue(format!("{stack}-stage-{index}-dead")),
             peers: (0..self.slice.of).map(peer).collect(),
             artifacts: store,
-            claims: Arc::new(aws.claims(&self.claim_table)),
+            claims: Arc::new(claims),
         })
     }
 }

@@ -41,6 +41,8 @@ fn a_deployment_that_is_not_there_is_told_with_what_to_do() -> anyhow::Result<()
         (scene.weir(&["enqueue", "one.toml", "--shards", "0"]), 2, "expected 1 to"),
         (scene.weir(&["enqueue", "one.toml", "--urls", "law.toml"]), 2, "no URL in it"),
         (whole("WEIR_STACK", "nosuch"), 4, "is the stack deployed, and are account and region the right ones?"),
+        (whole("WEIR_FETCH_QUEUE", &cloud.queue("nosuch")), 4, "nosuch"),
+        (whole("WEIR_CLAIM_TABLE", "nosuch"), 4, "nosuch"),
         (whole("WEIR_STAGE", "seven"), 2, "a whole number up to"),
         (whole("WEIR_SINK_SECRETS", "geheim"), 2, "JSON with passwords"),
         (wrong_region, 4, "is the stack deployed, and are account and region the right ones?"),
