@@ -97,9 +97,9 @@ impl Delisting {
         if outcome != Outcome::Finished || self.sinks.is_empty() || self.earlier.is_empty() {
             return;
         }
-        let is_complete = engine.figures(self.job).is_complete();
+        let incomplete = engine.figures(self.job).incomplete();
         let counted = self.count(engine, BTreeSet::new());
-        if may_mark(counted.absent.len(), counted.seen, is_complete) {
+        if may_mark(counted.absent.len(), counted.seen, incomplete.as_deref()) {
             self.mark(&counted.absent);
         }
     }
@@ -132,12 +132,12 @@ impl Delisting {
 }
 
 /// Whether a crawl with this end may judge what it has not seen, and says why not.
-pub(crate) fn may_mark(absent: usize, seen: u64, is_complete: bool) -> bool {
+pub(crate) fn may_mark(absent: usize, seen: u64, incomplete: Option<&str>) -> bool {
     if absent == 0 {
         return false;
     }
-    if !is_complete {
-        tracing::info!(absent, "nothing is marked as gone: pages of this crawl failed or were given up");
+    if let Some(why) = incomplete {
+        tracing::warn!(absent, "nothing is marked as gone, since the crawl may have missed what is there: {why}");
         return false;
     }
     if seen == 0 {

@@ -281,6 +281,11 @@ impl Document {
         }
     }
 
+    /// Jobs that were begun, the oldest first: one whose sinks were refused at once has nothing to tell.
+    pub fn begun(&self) -> impl DoubleEndedIterator<Item = &JobEntry> {
+        self.jobs.iter().filter(|job| !job.unopened)
+    }
+
     /// Notes that all sinks of a job are open: from now on they are its sinks.
     pub fn opened(&mut self, job: JobId) {
         if let Some(entry) = self.jobs.iter_mut().find(|entry| entry.id == job.0) {

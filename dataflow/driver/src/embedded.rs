@@ -216,7 +216,11 @@ impl Driver {
         for action in actions {
             match action {
                 Action::Append { group, parts } => self.journal.append(group, parts),
-                Action::Dispatch(message) => self.fetchers.send(message),
+                Action::Dispatch(message) => {
+                    if let Err(error) = self.fetchers.send(message) {
+                        self.failure.get_or_insert(error);
+                    }
+                }
                 Action::Load(wanted) => self.journal.load(wanted),
                 Action::Write(items) => self.write(&items),
                 Action::Geocode(commands) => self.geocoder.send(commands),

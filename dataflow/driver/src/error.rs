@@ -25,6 +25,9 @@ pub enum CrawlError {
     /// A program that computes does not work.
     #[error("{0}")]
     Computation(String),
+    /// A part of weir itself has died.
+    #[error("{0}")]
+    Died(String),
     /// A thread or runtime could not be started.
     #[error("cannot start {what}: {error}")]
     System {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use tokio::sync::Notify;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use weir_fetch::{ByteBudget, FetchSettings, Fetcher, Guard};
 use weir_fetch_parse::{Handler, ReportSink, SpiderSource};
@@ -68,14 +69,23 @@ impl Fetchers {
         Fetchers { threads: Vec::new(), next: 0 }
     }
 
-    /// Hands a message to the next thread.
-    pub fn send(&mut self, message: FetchMessage) {
-        if self.threads.is_empty() {
-            return;
+    /// Hands a message to the next thread that lives.
+    ///
+    /// # Errors
+    /// All have died. What one of them had under way comes back by its leases.
+    pub fn send(&mut self, mut message: FetchMessage) -> Result<(), CrawlError> {
+        for _ in 0..self.threads.len() {
+            self.next = (self.next + 1) % self.threads.len();
+            match self.threads[self.next].0.send(message) {
+                Ok(()) => return Ok(()),
+                Err(SendError(unsent)) => message = unsent,
+            }
         }
-        self.next = (self.next + 1) % self.threads.len();
-        // A dead thread shows as missing reports: the leases of its releases run out and are released again.
-        let _ = self.threads[self.next].0.send(message);
+        if self.threads.is_empty() {
+            return Ok(());
+        }
+        let why = "every fetch thread has died of a mistake in weir, told above: please report it. Nothing is lost; the same command goes on";
+        Err(CrawlError::Died(why.to_owned()))
     }
 
     /// Waits until the threads have ended; what they were doing is dropped.

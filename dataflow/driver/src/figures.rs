@@ -2,7 +2,7 @@
 
 use crate::jobs::StopRule;
 use std::collections::BTreeMap;
-use weir_model::{Outcome, Tick};
+use weir_model::{Outcome, Reason, Tick};
 use weir_stage::ItemCounts;
 
 /// Figures of a job for progress, stop rules and closing stats: of this run and before.
@@ -46,7 +46,7 @@ impl JobFigures {
             ("verdict/redirected".to_owned(), urls.redirected),
             ("verdict/abandoned".to_owned(), urls.abandoned),
         ];
-        for reason in weir_model::Reason::ALL {
+        for reason in Reason::ALL {
             let kind = if reason.is_dead_letter() { "dead_lettered" } else { "rejected" };
             stats.push((format!("verdict/{kind}/{}", reason.as_str()), urls.rejected(reason)));
         }
@@ -82,22 +82,89 @@ impl JobFigures {
         self.dead_letters() + self.items.refused
     }
 
-    /// True when no URL and no item before its sinks was dead-lettered or abandoned: a crawl that finished so has seen everything.
+    /// Why this crawl may have missed items that are there; none: one that finished so has seen everything.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.dead_letters() == 0 && self.urls.abandoned == 0 && !self.has_uncomputed()
+    pub fn incomplete(&self) -> Option<String> {
+        let rejected = |reason: Reason| self.urls.rejected(reason);
+        let pages = |count: u64, why: &str| (count > 0).then(|| format!("{count} pages {why}"));
+        pages(self.dead_letters(), "went wrong for good")
+            .or_else(|| pages(self.urls.abandoned, "were given up"))
+            .or_else(|| pages(rejected(Reason::Blacklisted), "are on the blacklist"))
+            .or_else(|| self.is_shut_out().then(|| "pages were denied (status 401, 403 or the like)".to_owned()))
+            .or_else(|| self.unread().map(|counter| format!("items on its pages could not be read ({counter})")))
     }
 
-    /// An item that a computation failed on was on its page, and no sink has heard of it.
-    fn has_uncomputed(&self) -> bool {
-        self.notes.keys().any(|counter| counter.starts_with("compute/") && counter.ends_with("/refused"))
+    /// Pages with a status that does not say that they are gone, as 404 and 410 do. What is tried again by default is counted elsewhere.
+    fn is_shut_out(&self) -> bool {
+        let answers = |wanted: &dyn Fn(u16) -> bool| -> u64 {
+            self.urls.responses.iter().filter(|(status, _)| wanted(*status)).map(|(_, count)| count).sum()
+        };
+        let refused = self.urls.rejected(Reason::Status);
+        let gone = answers(&|status| matches!(status, 404 | 410));
+        let denied = answers(&|status| (400..500).contains(&status) && !matches!(status, 404 | 408 | 410 | 429));
+        // Answers for robots.txt are among them.
+        refused > 0 && (refused > gone || denied > self.urls.robots_requests)
+    }
+
+    /// The counter of items that were on a page and in no sink: without a required field or key, or refused by a computation.
+    fn unread(&self) -> Option<&str> {
+        let is_of = |counter: &&String| {
+            let mut parts = counter.split('/');
+            let (first, second) = (parts.next(), parts.next());
+            (first == Some("compute") && counter.ends_with("/refused"))
+                || matches!(second, Some("required" | "empty_key"))
+        };
+        self.notes.keys().find(is_of).map(String::as_str)
     }
 
     fn dead_letters(&self) -> u64 {
-        weir_model::Reason::ALL
-            .iter()
-            .filter(|reason| reason.is_dead_letter())
-            .map(|reason| self.urls.rejected(*reason))
-            .sum()
+        Reason::ALL.iter().filter(|reason| reason.is_dead_letter()).map(|reason| self.urls.rejected(*reason)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(responses: &[(u16, u64)], rejected: &[(Reason, u64)], notes: &[&str]) -> JobFigures {
+        let mut figures = JobFigures::default();
+        responses.iter().for_each(|(status, count)| figures.urls.response(*status, *count));
+        rejected.iter().for_each(|(reason, count)| figures.urls.rejected[*reason as usize - 1] = *count);
+        figures.notes = notes.iter().map(|note| ((*note).to_owned(), (1, String::new()))).collect();
+        figures.urls.robots_requests = 1;
+        figures
+    }
+
+    #[test]
+    fn what_is_gone_is_judged_only_by_a_crawl_that_was_let_in_everywhere() {
+        let told = |responses: &[(u16, u64)], rejected: &[(Reason, u64)], notes: &[&str]| {
+            figures(responses, rejected, notes).incomplete().unwrap_or_default()
+        };
+        // Gone pages are what it is about; decisions by rule, retried answers and a missing robots.txt hinder nothing.
+        assert_eq!(
+            told(&[(200, 9), (404, 4), (410, 1), (429, 3)], &[(Reason::Status, 5)], &["property/price/not_a_number"]),
+            ""
+        );
+        assert_eq!(
+            told(&[(200, 9), (404, 1)], &[(Reason::Offsite, 3), (Reason::TooDeep, 2), (Reason::Robots, 1)], &[]),
+            ""
+        );
+        assert_eq!(
+            told(&[(200, 9), (403, 1), (404, 2)], &[(Reason::Status, 2)], &[]),
+            "",
+            "robots.txt alone was denied"
+        );
+        for (responses, rejected) in [
+            (&[(200, 9), (403, 3)][..], Reason::Status),
+            (&[(200, 9), (403, 3), (404, 1)], Reason::Status),
+            (&[(404, 4), (451, 2)], Reason::Status),
+            (&[(200, 9)], Reason::Blacklisted),
+            (&[(200, 9)], Reason::FailedTimeout),
+        ] {
+            assert_ne!(told(responses, &[(rejected, 3)], &[]), "", "{responses:?} {rejected:?}");
+        }
+        for note in ["property/required/price", "property/empty_key/url", "compute/score/refused"] {
+            assert!(told(&[(200, 9)], &[], &[note]).contains(note));
+        }
     }
 }

@@ -23,8 +23,13 @@ const PLACES_MAX: usize = 3;
 
 /// A job by its number; an unknown one is a mistake that names those that are there.
 pub(crate) fn job_of(document: &Document, job: u64, state: &Path) -> Result<JobEntry, CrawlError> {
+    if document.job(job).is_some_and(|entry| entry.unopened) {
+        return Err(CrawlError::Usage(format!(
+            "job {job} was never begun: one of its sinks was refused. Crawl again first; the same command goes on with this number"
+        )));
+    }
     document.job(job).cloned().ok_or_else(|| {
-        let known: Vec<String> = document.jobs.iter().map(|job| format!("{} ({})", job.id, job.spider)).collect();
+        let known: Vec<String> = document.begun().map(|job| format!("{} ({})", job.id, job.spider)).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         CrawlError::Usage(format!("job {job}: {} has no such job, expected one of: {known}", state.display()))
     })

@@ -22,9 +22,12 @@ impl StageDriver {
             delisting.plan(&mut self.engine, outcome);
             return self.begin_finish(job, outcome);
         }
-        let is_complete = self.engine.figures(job).is_complete();
+        let incomplete = self.engine.figures(job).incomplete();
+        if let Some(why) = &incomplete {
+            tracing::info!(job = job.0, "no stage marks anything as gone: {why}");
+        }
         let counted = delisting.count(&mut self.engine, Default::default());
-        let (roll, wanted) = Roll::begin(job, (self.slice.index, self.slice.of), is_complete, counted);
+        let (roll, wanted) = Roll::begin(job, (self.slice.index, self.slice.of), incomplete.is_none(), counted);
         (open.roll, open.ending) = (Some(roll), Ending::Counting { outcome });
         wanted.into_iter().for_each(|wanted| self.outside.object(job, wanted));
     }
@@ -54,7 +57,8 @@ impl StageDriver {
                 roll.found(found).into_iter().for_each(|wanted| self.outside.object(job, wanted));
             }
             Next::Done(judged) => {
-                if may_mark(judged.absent, judged.seen, judged.is_complete) {
+                let incomplete = (!judged.is_complete).then_some("the logs of the stages say why");
+                if may_mark(judged.absent, judged.seen, incomplete) {
                     delisting.counted_elsewhere(judged.counted_elsewhere.into_iter());
                     delisting.mark(&judged.gone);
                 }

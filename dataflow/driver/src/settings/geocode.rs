@@ -147,7 +147,7 @@ impl ProviderSettings {
             "rate" => config.law = Some(rate(value)?),
             "parallel" => config.parallel_max = Some(value.within(1, 1_000, "a whole number from 1 to 1000")? as usize),
             "keep" => config.keep_us = Some(u64::try_from(value.long_duration()?.as_micros()).unwrap_or(u64::MAX)),
-            "user_agent" => config.user_agent = Some(value.text()?),
+            "user_agent" => config.user_agent = Some(value.header()?),
             "language" => config.language = Some(value.text()?),
             "region" => config.region = Some(value.text()?),
             _ => return Err(None),

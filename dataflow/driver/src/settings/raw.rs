@@ -72,6 +72,13 @@ impl Raw<'_> {
         }
     }
 
+    /// The value of a header: printable ASCII.
+    pub fn header(&self) -> Result<String, &'static str> {
+        let text = self.text()?;
+        let fits = !text.trim().is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if fits { Ok(text) } else { Err("printable ASCII, as the value of an HTTP header") }
+    }
+
     /// A duration with its unit; under a Scrapy name a bare number means seconds, as it does there.
     pub fn duration(&self, scrapy: bool) -> Result<Duration, &'static str> {
         let expected = "a duration with its unit, such as \"15s\" or \"2m\"";

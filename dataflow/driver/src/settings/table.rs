@@ -28,7 +28,7 @@ fn limit(number: u64) -> Option<u64> {
 /// Every setting there is.
 pub(super) static TABLE: &[Entry] = &[
     entry!("user_agent", ["USER_AGENT"], "sent as User-Agent; with a contact outside loopback", |s, v, _| {
-        s.user_agent = Some(v.text()?);
+        s.user_agent = Some(v.header()?);
         Ok(())
     }),
     entry!("concurrency", ["CONCURRENT_REQUESTS"], "requests under way, all domains together", |s, v, _| {

@@ -31,7 +31,7 @@ const SHOWN_MAX: usize = 50;
 pub fn run(args: Args) -> anyhow::Result<u8> {
     let state = state_dir::choose(args.state)?;
     let document = Document::peek(&state)?;
-    let job = match args.job.or(document.jobs.last().map(|job| job.id)) {
+    let job = match args.job.or(document.begun().next_back().map(|job| job.id)) {
         Some(job) => job,
         None => return Err(Usage(format!("{} has no job yet", state.display())).into()),
     };

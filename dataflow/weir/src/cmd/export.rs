@@ -147,7 +147,7 @@ fn job_of<'a>(document: &'a Document, job: Option<u64>, state: &std::path::Path)
             Usage(format!("job {job}: {} has no such job, expected one of: {}", state.display(), known()))
         }),
         None => {
-            let mut crawls = document.jobs.iter().filter(|job| !job.replays && job.backfills.is_none());
+            let mut crawls = document.begun().filter(|job| !job.replays && job.backfills.is_none());
             crawls.next_back().ok_or_else(|| Usage(format!("{} has no job yet", state.display())))
         }
     }

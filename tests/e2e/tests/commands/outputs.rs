@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
-use weir_e2e::{Killed, Stand, compare, compare_rows, example, expected, run, weir};
+use weir_e2e::{Killed, Stand, compare, compare_rows, example, expected, printed, run, weir};
 
 /// The items of a JSON array, by URL.
 fn read_json(stand: &Stand) -> anyhow::Result<BTreeMap<String, Value>> {
@@ -66,6 +66,30 @@ fn closing_stats_for_a_person_say_the_same_as_the_json() -> anyhow::Result<()> {
     let note = "note: 30 pages have items with a geocode field and no provider is configured";
     assert_eq!(text.matches(note).count(), 1, "said once: {text}");
     assert!(text.lines().last().unwrap_or_default().starts_with("outcome: finished after "), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_command_whose_feed_was_refused_leaves_nothing_to_be_audited_or_exported() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    run(&mut stand.crawl(example("properties-next.toml")), 0)?;
+    let (_, told) = printed(&run(&mut stand.crawl(example("properties-next.toml")), 2)?);
+    assert!(told.contains("exists already"), "{told}");
+    let about = |arguments: &[&str]| {
+        let mut command = stand.command(weir());
+        command.args(arguments).args(["--state", "state"]);
+        command
+    };
+    let (told, _) = printed(&run(&mut about(&["audit"]), 0)?);
+    assert!(told.contains("job 1"), "{told}");
+    let (told, _) = printed(&run(&mut about(&["export", "--format", "jsonl"]), 0)?);
+    assert_eq!(told.lines().count(), 30);
+    let (_, told) = printed(&run(&mut about(&["audit", "2"]), 2)?);
+    assert!(told.contains("job 2 was never begun"), "{told}");
+    // Its number is not lost: what was refused goes on with it.
+    let output = run(stand.crawl(example("properties-next.toml")).args(["--overwrite", "--json"]), 0)?;
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(report["job"], 2);
     Ok(())
 }
 

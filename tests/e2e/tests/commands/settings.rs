@@ -52,6 +52,21 @@ fn outside_this_machine_a_crawl_needs_an_agent_with_a_contact_before_anything_is
 }
 
 #[test]
+fn an_agent_that_is_no_header_is_refused_wherever_it_is_given() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    let server = pages();
+    for (own, given) in
+        [("user_agent = \"bot\\r\"", &[][..]), ("", &["-s", "user_agent=b\u{f6}t"]), ("", &["-s", "USER_AGENT= "])]
+    {
+        spider(&stand, &server.base(), &["/"], &format!("[settings]\n{own}\n"));
+        let (_, err) = printed(&run(crawl(&stand).args(given), 2)?);
+        assert!(err.to_lowercase().contains("user_agent") && err.contains("printable ASCII"), "{err}");
+    }
+    assert_eq!(server.heard().len(), 0);
+    Ok(())
+}
+
+#[test]
 fn robots_txt_is_asked_with_the_user_agent_and_obeyed_by_its_name() -> anyhow::Result<()> {
     let stand = Stand::new(1);
     let server = Server::start(|heard| match heard.path.as_str() {

@@ -106,21 +106,29 @@ pub fn whole(scene: &Scene, told: &str) -> anyhow::Result<BTreeMap<String, Value
 fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice() -> anyhow::Result<()> {
     let cloud = cloud();
     let scene = Scene::new(&cloud, 2, MANY_PAGES);
-    scene.write("four.toml", &spider_of(&scene, &HOSTS, MANY_PAGES));
+    let (port, deaths) = deadly(&cloud, Arc::default())?;
+    let deadly = format!("start = [\"http://deadly.localhost:{port}/\", ");
+    scene.write("four.toml", &spider_of(&scene, &HOSTS, MANY_PAGES).replacen("start = [", &deadly, 1));
     // A law for each name: that of the test's domains, which the list of public suffixes takes for one each.
     scene.write("law.toml", &format!("[default]\nhits = {HITS}\nwindow = \"500ms\"\nmoderated = false\n"));
     let feed = format!("s3://{}/feeds/faults/%(stage)s-p%(batch_id)d.jsonl", cloud.bucket());
     let start = |index| scene.start(index, &["-o", &feed, "-s", &format!("feed.part_rows={PART_ROWS}"), "--slot", "2"]);
     let mut stages: Vec<_> = (0..2).map(start).collect();
     let twice = cloud.twice(10);
-    let output = run(&mut scene.weir(&["enqueue", "four.toml", "--shards", "20", "-s", "retry.times=5", "--json"]), 0)?;
+    // Every function that dies costs whatever it had under way an attempt: those that are killed here, and by the deadly page.
+    let settings = ["-s", "retry.times=3", "-s", "robots=false"];
+    let mut enqueue = scene.weir(&["enqueue", "four.toml", "--shards", "20", "--json"]);
+    let output = run(enqueue.args(settings), 0)?;
     let opened: Value = serde_json::from_str(printed(&output).0.trim())?;
     let job = opened["job"].to_string();
     let asked = |count: usize| until("requests", || scene.site.log().len() >= count);
     asked(500);
-    let victims = functions(&cloud);
+    let mut victims = Vec::new();
+    until("two functions at once", || {
+        victims = functions(&cloud);
+        victims.len() >= 2
+    });
     victims.iter().for_each(|process| kill(*process));
-    assert!(!victims.is_empty(), "a function ran");
     asked(1_000);
     stages[1].signal("-KILL")?;
     stages[1].0.wait()?;
@@ -140,10 +148,15 @@ fn nothing_is_lost_when_functions_and_a_stage_are_killed_and_messages_come_twice
     assert_eq!(last["outcome"], "finished", "{told}");
     let pages = HOSTS.len() * MANY_PAGES * 31;
     assert_eq!(last["stats"]["verdict/delivered"], pages, "{told}");
+    assert_eq!(last["stats"]["verdict/dead_lettered/killed_the_function"], 1, "{told}");
+    assert!(deaths.load(Ordering::Relaxed) >= 2, "asked again, alone: {told}");
     let doubled = twice.counts();
+    let twice = |queue: &str| doubled.get(&format!("{STACK}-{queue}")).copied().unwrap_or_default();
     for queue in ["fetch", "reports-0", "reports-1"] {
-        assert!(doubled.get(&format!("{STACK}-{queue}")).is_some_and(|count| *count > 0), "{queue}: {doubled:?}");
+        assert!(twice(queue) > 0, "{queue}: {doubled:?}");
     }
+    // Twenty shards and what the stages hand on: one of the two queues has ten messages at least.
+    assert!(twice("requests-0") + twice("requests-1") > 0, "{doubled:?}");
     let prices = whole(&scene, &told)?;
     let feed = scene.feed(&cloud, "faults", PART_ROWS);
     let in_feed: BTreeMap<String, Value> = feed.into_iter().map(|(url, item)| (url, item["price"].clone())).collect();
