@@ -19,6 +19,9 @@ use weir_fetch_parse::{Handler, ReportSink, SpiderSource};
 use weir_model::{Clock, FetchMessage, JobId, Report};
 use weir_spider::Spider;
 
+/// Names that a thread asks the system for at once: each look-up that waits is a thread of its own.
+const LOOK_UPS_MAX: usize = 64;
+
 /// What the threads need.
 #[derive(Clone)]
 pub(crate) struct FetchParts {
@@ -116,7 +119,8 @@ impl ReportSink for Outbox {
 }
 
 fn serve(parts: FetchParts, mut inbox: UnboundedReceiver<FetchMessage>, driver: Sender<ToDriver>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(LOOK_UPS_MAX).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             // The driver may be gone; there is nobody else to tell.

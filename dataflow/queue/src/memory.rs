@@ -1,6 +1,6 @@
 //! The queue in memory: what SQS promises, in one process. For tests and for settings without a queue service.
 //!
-//! Invariants: a message is in exactly one place; its visibility is an instant of the given clock; what it holds is bounded.
+//! In order of sending, or simulated: in the order of a seed, since a real one promises none. Invariants: a message is in exactly one place; its visibility is an instant of the given clock; what it holds is bounded.
 
 use crate::queue::{BoxFuture, MessageQueue, Receipt, Received};
 use crate::{QueueError, QueueErrorClass};
@@ -22,6 +22,8 @@ pub struct MemoryQueue {
     name: String,
     clock: Arc<dyn Clock>,
     visibility: Duration,
+    /// Of the order in which messages come; none: as they were sent.
+    seed: Option<u64>,
     state: Mutex<State>,
     sent: Notify,
 }
@@ -29,7 +31,8 @@ pub struct MemoryQueue {
 #[derive(Default)]
 struct State {
     next: u64,
-    messages: BTreeMap<u64, Message>,
+    /// By their turn and number.
+    messages: BTreeMap<(u64, u64), Message>,
 }
 
 struct Message {
@@ -42,7 +45,24 @@ impl MemoryQueue {
     /// An empty queue whose messages come back after `visibility`.
     #[must_use]
     pub fn new(name: &str, clock: Arc<dyn Clock>, visibility: Duration) -> MemoryQueue {
-        MemoryQueue { name: name.to_owned(), clock, visibility, state: Mutex::default(), sent: Notify::new() }
+        MemoryQueue {
+            name: name.to_owned(),
+            clock,
+            visibility,
+            seed: None,
+            state: Mutex::default(),
+            sent: Notify::new(),
+        }
+    }
+
+    /// The same, but messages come in an order that a seed gives.
+    #[must_use]
+    pub fn simulated(self, seed: u64) -> MemoryQueue {
+        MemoryQueue { seed: Some(seed), ..self }
+    }
+
+    fn key(&self, id: u64) -> (u64, u64) {
+        (self.seed.map_or(0, |seed| mixed(seed ^ id)), id)
     }
 
     /// Messages that are not settled.
@@ -67,7 +87,7 @@ impl MemoryQueue {
         self.with(|state| {
             let mut taken = Vec::new();
             let mut next = Tick::NEVER;
-            for (id, message) in &mut state.messages {
+            for ((_, id), message) in &mut state.messages {
                 if taken.len() == max.min(RECEIVED_MAX) {
                     break;
                 }
@@ -89,11 +109,13 @@ impl MemoryQueue {
     }
 
     /// The message of a receipt that is its newest.
-    fn find(receipt: &Receipt, state: &State) -> Result<u64, QueueError> {
-        let parts = receipt.0.split_once('/').and_then(|(id, count)| Some((id.parse().ok()?, count.parse().ok()?)));
-        let found = parts
-            .filter(|(id, count): &(u64, u32)| state.messages.get(id).is_some_and(|message| message.count == *count));
-        found.map(|(id, _)| id).ok_or_else(|| {
+    fn find(&self, receipt: &Receipt, state: &State) -> Result<(u64, u64), QueueError> {
+        let parts =
+            receipt.0.split_once('/').and_then(|(id, count)| Some((self.key(id.parse().ok()?), count.parse().ok()?)));
+        let found = parts.filter(|(key, count): &((u64, u64), u32)| {
+            state.messages.get(key).is_some_and(|message| message.count == *count)
+        });
+        found.map(|(key, _)| key).ok_or_else(|| {
             QueueError::new(QueueErrorClass::NotFound, format!("no message is held by the receipt {:?}", receipt.0))
         })
     }
@@ -121,7 +143,7 @@ impl MessageQueue for MemoryQueue {
                     return Err(QueueError::new(QueueErrorClass::Transient, message));
                 }
                 state.next += 1;
-                state.messages.insert(state.next, Message { body: body.clone(), visible_at: now, count: 0 });
+                state.messages.insert(self.key(state.next), Message { body: body.clone(), visible_at: now, count: 0 });
                 Ok(())
             };
             bodies.iter().map(&mut send).collect()
@@ -155,8 +177,8 @@ impl MessageQueue for MemoryQueue {
         let until = self.clock.now().after(visibility);
         let outcomes = self.with(|state| {
             let mut extend = |receipt| {
-                let id = Self::find(receipt, state)?;
-                state.messages.get_mut(&id).expect("it was found").visible_at = until;
+                let key = self.find(receipt, state)?;
+                state.messages.get_mut(&key).expect("it was found").visible_at = until;
                 Ok(())
             };
             receipts.iter().map(&mut extend).collect()
@@ -168,14 +190,22 @@ impl MessageQueue for MemoryQueue {
     fn settle<'a>(&'a self, receipts: &'a [Receipt]) -> BoxFuture<'a, Vec<Result<(), QueueError>>> {
         let outcomes = self.with(|state| {
             let mut settle = |receipt| {
-                let id = Self::find(receipt, state)?;
-                state.messages.remove(&id);
+                let key = self.find(receipt, state)?;
+                state.messages.remove(&key);
                 Ok(())
             };
             receipts.iter().map(&mut settle).collect()
         });
         Box::pin(async { outcomes })
     }
+}
+
+/// A number that says nothing of the one it was made of (the finaliser of SplitMix64).
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 #[cfg(test)]
@@ -192,11 +222,16 @@ mod tests {
         }
     }
 
-    struct Memory(Arc<Paused>);
+    struct Memory(Arc<Paused>, Option<u64>);
 
     impl contract::QueueFixture for Memory {
         fn queue(&self, visibility: Duration) -> BoxFuture<'_, Arc<dyn MessageQueue>> {
-            let queue: Arc<dyn MessageQueue> = Arc::new(MemoryQueue::new("memory", self.0.clone(), visibility));
+            let queue = MemoryQueue::new("memory", self.0.clone(), visibility);
+            let queue = match self.1 {
+                Some(seed) => queue.simulated(seed),
+                None => queue,
+            };
+            let queue: Arc<dyn MessageQueue> = Arc::new(queue);
             Box::pin(async { queue })
         }
     }
@@ -204,7 +239,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     #[allow(clippy::disallowed_methods, reason = "the test's own clock")]
     async fn the_queue_in_memory_keeps_the_contract() {
-        contract::queue_contract(&Memory(Arc::new(Paused(tokio::time::Instant::now())))).await;
+        contract::queue_contract(&Memory(Arc::new(Paused(tokio::time::Instant::now())), None)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "the test's own clock")]
+    async fn the_simulated_queue_keeps_the_contract_and_no_order() {
+        let clock = Arc::new(Paused(tokio::time::Instant::now()));
+        for seed in 0..20 {
+            contract::queue_contract(&Memory(Arc::clone(&clock), Some(seed))).await;
+        }
+        let mut orders = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            let queue = MemoryQueue::new("memory", clock.clone(), Duration::from_secs(1)).simulated(seed);
+            let bodies: Vec<String> = (0..5).map(|number| number.to_string()).collect();
+            assert!(queue.send(&bodies).await.iter().all(Result::is_ok));
+            let got = queue.receive(10, Duration::ZERO).await.expect("in memory");
+            orders.insert(got.into_iter().map(|message| message.body.expect("a body")).collect::<Vec<_>>());
+        }
+        assert!(orders.len() > 10, "{orders:?}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use crate::http1::Http1;
 use crate::http2::{Http2, Stream};
 use crate::pool::{Link, Pool, Site};
 use crate::request::prepare;
+use crate::resolve::Resolver;
 use crate::settings::FetchSettings;
 use crate::target::Target;
 use crate::tls::Tls;
@@ -64,6 +65,21 @@ impl Fetcher {
         Fetcher::with_tls(settings, guard, budget, clock, None)
     }
 
+    /// A fetcher that asks for names where others of its thread do.
+    ///
+    /// # Panics
+    /// As `new`.
+    #[must_use]
+    pub fn sharing(
+        settings: Arc<FetchSettings>,
+        guard: Arc<Guard>,
+        budget: Arc<ByteBudget>,
+        clock: Arc<dyn Clock>,
+        resolver: Resolver,
+    ) -> Fetcher {
+        Fetcher::made_of(settings, guard, budget, clock, (None, Some(resolver)))
+    }
+
     /// A fetcher with a TLS configuration of its own.
     ///
     /// # Panics
@@ -76,8 +92,18 @@ impl Fetcher {
         clock: Arc<dyn Clock>,
         tls: Option<Arc<rustls::ClientConfig>>,
     ) -> Fetcher {
+        Fetcher::made_of(settings, guard, budget, clock, (tls, None))
+    }
+
+    fn made_of(
+        settings: Arc<FetchSettings>,
+        guard: Arc<Guard>,
+        budget: Arc<ByteBudget>,
+        clock: Arc<dyn Clock>,
+        (tls, resolver): (Option<Arc<rustls::ClientConfig>>, Option<Resolver>),
+    ) -> Fetcher {
         let user_agent = HeaderValue::from_str(&settings.user_agent).expect("settings check the user agent");
-        let pool = Pool::new(Arc::clone(&settings), guard, Arc::clone(&clock), Tls::new(tls));
+        let pool = Pool::new(Arc::clone(&settings), guard, Arc::clone(&clock), Tls::new(tls), resolver);
         Fetcher { settings, budget, clock, pool, user_agent }
     }
 

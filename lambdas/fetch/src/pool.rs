@@ -68,7 +68,13 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub fn new(settings: Arc<FetchSettings>, guard: Arc<Guard>, clock: Arc<dyn Clock>, tls: Tls) -> Pool {
+    pub fn new(
+        settings: Arc<FetchSettings>,
+        guard: Arc<Guard>,
+        clock: Arc<dyn Clock>,
+        tls: Tls,
+        resolver: Option<Resolver>,
+    ) -> Pool {
         let mut http1 = http1::Builder::new();
         // Pages come from servers as they are; what browsers read, is read.
         http1
@@ -81,7 +87,7 @@ impl Pool {
         if settings.header_count_max != HEADER_COUNT_INLINE {
             http1.max_headers(settings.header_count_max);
         }
-        let resolver = Resolver::new(&settings, Arc::clone(&clock));
+        let resolver = resolver.unwrap_or_else(|| Resolver::new(&settings, Arc::clone(&clock)));
         let swept_at = Cell::new(clock.now());
         let (sites, idle) = (RefCell::default(), Cell::new(0));
         Pool { settings, guard, clock, resolver, tls, http1, sites, idle, swept_at }

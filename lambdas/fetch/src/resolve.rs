@@ -1,19 +1,23 @@
 //! Names to addresses: `localhost` without a look-up (RFC 6761), literals as they are, others through the system's resolver,
-//! remembered for a while, one look-up in flight a name.
+//! remembered for as long as their name servers say (`lifetime`), one look-up in flight a name.
 //!
 //! Invariant: a look-up goes on when those who waited for it have gone, so that a slow resolver is never asked twice at once.
 
+use crate::lifetime;
 use crate::settings::FetchSettings;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use weir_model::{Clock, Tick};
 
+/// A time to live is believed within these bounds: a shorter one would ask for every connection, a longer one outlasts no function.
+const TTL_MIN: Duration = Duration::from_secs(1);
+const TTL_MAX: Duration = Duration::from_secs(3600);
 /// Names remembered at once; beyond it those that ran out, or else the older half, are forgotten.
 const NAMES_MAX: usize = 4096;
 
@@ -29,18 +33,21 @@ enum Entry {
 type Names = HashMap<Box<str>, Entry, BuildHasherDefault<DefaultHasher>>;
 type Fixed = HashMap<Box<str>, Rc<[IpAddr]>, BuildHasherDefault<DefaultHasher>>;
 
-/// One thread's resolver.
+/// One thread's resolver; a clone shares its memory.
 #[derive(Clone)]
-pub(crate) struct Resolver {
+pub struct Resolver {
     names: Rc<RefCell<Names>>,
     fixed: Rc<Fixed>,
     clock: Arc<dyn Clock>,
+    servers: Rc<[SocketAddr]>,
     ttl: Duration,
     failure_ttl: Duration,
     loopback: Rc<[IpAddr]>,
 }
 
 impl Resolver {
+    /// One that remembers nothing yet.
+    #[must_use]
     pub fn new(settings: &FetchSettings, clock: Arc<dyn Clock>) -> Resolver {
         let fixed = settings
             .hosts
@@ -51,6 +58,7 @@ impl Resolver {
             names: Rc::default(),
             fixed: Rc::new(fixed.collect()),
             clock,
+            servers: settings.name_servers.clone().unwrap_or_else(lifetime::servers).into(),
             ttl: settings.dns_ttl,
             failure_ttl: settings.dns_failure_ttl,
             loopback: Rc::new(loopback),
@@ -58,7 +66,7 @@ impl Resolver {
     }
 
     /// Addresses of a host (lower case), in the order to try them.
-    pub async fn resolve(&self, host: &str) -> Found {
+    pub(crate) async fn resolve(&self, host: &str) -> Found {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(Rc::new([address]));
         }
@@ -85,14 +93,32 @@ impl Resolver {
         self.remember(name, Entry::Asked(Rc::clone(&answered)));
         let (resolver, name) = (self.clone(), Box::<str>::from(name));
         tokio::task::spawn_local(async move {
+            let asked_at = resolver.clock.now();
+            let (servers, asked) = (Rc::clone(&resolver.servers), name.clone());
+            // Both at once. What the name server says may come later than the addresses: until then they hold for the usual time.
+            let lifetime =
+                tokio::task::spawn_local(async move { lifetime::of(&servers, &asked, asked_at.0 as u16).await });
             let (found, ttl) = match tokio::net::lookup_host((&*name, 0)).await {
                 Ok(addresses) => (Ok(addresses.map(|address| address.ip()).collect::<Vec<_>>().into()), resolver.ttl),
                 Err(error) => (Err(Rc::from(error.to_string())), resolver.failure_ttl),
             };
+            let is_known = found.is_ok();
             let until = resolver.clock.now().after(ttl);
             resolver.remember(&name, Entry::Known { found, until });
             answered.notify_waiters();
+            if !is_known {
+                lifetime.abort();
+            } else if let Ok(Some(ttl)) = lifetime.await {
+                resolver.holds_until(&name, asked_at.after(ttl.clamp(TTL_MIN, TTL_MAX)));
+            }
         });
+    }
+
+    /// Takes note of how long the addresses hold; of a name that is asked anew meanwhile nothing is changed.
+    fn holds_until(&self, name: &str, at: Tick) {
+        if let Some(Entry::Known { found: Ok(_), until }) = self.names.borrow_mut().get_mut(name) {
+            *until = at;
+        }
     }
 
     fn remember(&self, name: &str, entry: Entry) {
@@ -191,6 +217,25 @@ mod tests {
             found
         });
         assert_eq!(wanted.await, 3);
+    }
+
+    #[tokio::test]
+    async fn addresses_hold_as_long_as_their_name_server_says() {
+        let resolver = Resolver::new(&FetchSettings::default(), Arc::new(Still));
+        resolver.remember("shop.example", Entry::Known { found: Ok(Rc::clone(&resolver.loopback)), until: Tick(100) });
+        resolver.remember("gone.example", Entry::Known { found: Err("none".into()), until: Tick(100) });
+        resolver.remember("asked.example", Entry::Asked(Rc::default()));
+        for name in ["shop.example", "gone.example", "asked.example", "other.example"] {
+            resolver.holds_until(name, Tick(20));
+        }
+        let ends = |name: &str| match resolver.names.borrow().get(name) {
+            Some(Entry::Known { until, .. }) => Some(until.0),
+            _ => None,
+        };
+        assert_eq!(
+            ["shop.example", "gone.example", "asked.example", "other.example"].map(ends),
+            [Some(20), Some(100), None, None]
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Limits of one request. Every one has a default and a reason.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Headers for which hyper has room without an allocation.
@@ -42,12 +42,14 @@ pub struct FetchSettings {
     pub idle_timeout: Duration,
     /// Requests at once on an HTTP/2 connection; the server may allow fewer.
     pub streams_max: usize,
-    /// How long a look-up is believed.
+    /// How long a look-up is believed whose name server does not say.
     pub dns_ttl: Duration,
     /// How long a failed look-up is believed: a dead name is asked for once, not once a request.
     pub dns_failure_ttl: Duration,
     /// Addresses of names, asked before the system's resolver, as `/etc/hosts` is. The guard judges them like any other.
     pub hosts: Vec<(String, Vec<IpAddr>)>,
+    /// Who is asked how long addresses hold; `None`: the system's name servers.
+    pub name_servers: Option<Vec<SocketAddr>>,
     /// Bytes of a robots.txt that are read (RFC 9309, section 2.5).
     pub robots_bytes_max: usize,
     /// Added to `not_before`: how far this machine's clock may be ahead of the stage's. 0 in process.
@@ -76,6 +78,7 @@ impl Default for FetchSettings {
             dns_ttl: Duration::from_secs(60),
             dns_failure_ttl: Duration::from_secs(5),
             hosts: Vec::new(),
+            name_servers: None,
             robots_bytes_max: 500 << 10,
             margin: Duration::ZERO,
         }

@@ -91,7 +91,10 @@ impl Stack {
             names.extend(["requests", "reports", "control", "dead"].map(|kind| format!("{kind}-{stage}")));
         }
         let queue = |name: String| {
-            (name.clone(), Arc::new(MemoryQueue::new(&name, Arc::clone(&clock), Duration::from_secs(60))))
+            let queue = MemoryQueue::new(&name, Arc::clone(&clock), Duration::from_secs(60));
+            // No order, as on SQS.
+            let seed = name.bytes().map(u64::from).sum();
+            (name, Arc::new(queue.simulated(seed)))
         };
         let queues = names.into_iter().map(queue).collect();
         let site = Site::spawn(SiteOptions { pages, port: 0, ..SiteOptions::default() }).expect("the site starts");

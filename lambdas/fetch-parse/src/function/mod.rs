@@ -28,7 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_fetch::{ByteBudget, Fetcher};
+use weir_fetch::{ByteBudget, Fetcher, Resolver};
 use weir_model::json::{FetchEnvelope, FetchRules, QueueMessage};
 use weir_model::{Clock, FetchMessage, FetchOutcome, JobId, LinkBatch, Release, Report, RequestKind, Tick};
 use weir_queue::{ArtifactStore, Claim, Claims, MessageQueue, QueueError, Tickets};
@@ -82,6 +82,8 @@ pub struct Function {
     parts: FunctionParts,
     tickets: Tickets,
     budget: Arc<ByteBudget>,
+    /// One memory of names for all jobs.
+    resolver: Resolver,
     spiders: Spiders,
     jobs: Rc<Jobs>,
     handlers: RefCell<BTreeMap<FetchRules, Rc<Handler>>>,
@@ -120,6 +122,7 @@ impl Function {
         Function {
             tickets: Tickets::new(Arc::clone(&parts.artifacts)),
             budget: Arc::new(ByteBudget::new(parts.settings.body_memory_bytes)),
+            resolver: Resolver::new(&parts.settings.fetch, Arc::clone(&parts.clock)),
             spiders: Spiders::new(Arc::clone(&parts.artifacts)),
             jobs: Rc::default(),
             handlers: RefCell::default(),
@@ -305,7 +308,8 @@ impl Function {
         let settings = &self.parts.settings;
         let guard = settings.guard(self.local_hosts.borrow().iter());
         let fetch = Arc::new(settings.fetch_for(rules));
-        let fetcher = Fetcher::new(fetch, Arc::new(guard), Arc::clone(&self.budget), Arc::clone(&self.parts.clock));
+        let (budget, clock) = (Arc::clone(&self.budget), Arc::clone(&self.parts.clock));
+        let fetcher = Fetcher::sharing(fetch, Arc::new(guard), budget, clock, self.resolver.clone());
         let jobs = Box::new(SharedJobs(Rc::clone(&self.jobs)));
         let handler = Rc::new(Handler::new(fetcher, jobs, self.parts.server.clone()));
         handlers.insert(rules.clone(), Rc::clone(&handler));
