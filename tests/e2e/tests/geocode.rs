@@ -355,7 +355,12 @@ fn a_backfill_killed_or_interrupted_in_the_middle_goes_on_and_loses_nothing() ->
     let asked = calls(&stand);
     check_rate(&asked)?;
     let repeated = asked.len() - asked.iter().map(|(_, path)| path).collect::<BTreeSet<_>>().len();
-    ensure!(repeated <= PARALLEL && asked.len() - repeated == distinct, "{repeated} of {} were repeated", asked.len());
+    // It was stopped twice, each time with so many calls under way at most.
+    ensure!(
+        repeated <= 2 * PARALLEL && asked.len() - repeated == distinct,
+        "{repeated} of {} were repeated",
+        asked.len()
+    );
     audit_holds(&stand, "1")?;
     let (_, said) = printed(&run(stand.command(weir()).args(["geo", "backfill", "--state", "state"]), 2)?);
     ensure!(said.contains("geocode.gazetteer"), "{said}");
