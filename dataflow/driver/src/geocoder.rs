@@ -6,6 +6,7 @@
 
 use crate::crawl::ToDriver;
 use crate::error::CrawlError;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,13 +19,15 @@ use tokio::task::JoinSet;
 use weir_fetch::{Answer, ByteBudget, FetchSettings, Fetcher, Guard};
 use weir_geo::provider::BODY_BYTES_MAX;
 use weir_geo::{CacheDown, Call, CallResult, Command, Event, HttpAnswer, NormalisedAddress};
-use weir_model::{Clock, JobId, LinkExtra, Release, ReleaseId, Request};
+use weir_model::{Clock, JobId, LinkExtra, Release, ReleaseId, Request, Tick};
 use weir_stage::Geocoding;
 
 /// Addresses in one request to the cache.
 const CACHE_BATCH: usize = 500;
 /// How long the end of a crawl waits for entries on their way to the cache; what is lost is offered again by the next run.
 const END_MAX: Duration = Duration::from_secs(2);
+/// How long trouble with the cache is not said again: one that is away fails with every request.
+const QUIET: Duration = Duration::from_secs(60);
 /// Bytes of answers in memory at once: some hundred calls, each far below a megabyte.
 const MEMORY_BYTES: u64 = 16 << 20;
 
@@ -98,7 +101,27 @@ struct Desk {
     fetcher: Fetcher,
     keys: BTreeMap<String, String>,
     cache: Option<Box<dyn GeocodeCache>>,
+    cache_trouble: Trouble,
     driver: Sender<ToDriver>,
+}
+
+/// Something that goes on being wrong, said once in a while.
+#[derive(Default)]
+struct Trouble {
+    quiet_until: Cell<Tick>,
+    unsaid: Cell<u64>,
+}
+
+impl Trouble {
+    /// It happened again. Gives how often since it was last said, when it is time to say it.
+    fn again(&self, now: Tick) -> Option<u64> {
+        self.unsaid.set(self.unsaid.get() + 1);
+        if now < self.quiet_until.get() {
+            return None;
+        }
+        self.quiet_until.set(now.after(QUIET));
+        Some(self.unsaid.take())
+    }
 }
 
 fn serve(
@@ -115,7 +138,9 @@ fn serve(
             return;
         }
     };
-    let desk = Rc::new(Desk { fetcher: fetcher(&options, clock), keys: options.keys, cache: options.cache, driver });
+    let fetcher = fetcher(&options, clock);
+    let cache_trouble = Trouble::default();
+    let desk = Rc::new(Desk { fetcher, keys: options.keys, cache: options.cache, cache_trouble, driver });
     tokio::task::LocalSet::new().block_on(&runtime, async move {
         let mut puts = JoinSet::new();
         while let Some(commands) = inbox.recv().await {
@@ -190,7 +215,7 @@ impl Desk {
         let values = match found {
             Ok(values) => values.into_iter().map(Ok).collect(),
             Err(error) => {
-                tracing::warn!(%error, addresses = names.len(), "the cache of geocodes does not answer");
+                self.cache_failed(&error);
                 vec![Err(CacheDown); names.len()]
             }
         };
@@ -206,10 +231,17 @@ impl Desk {
             None => Err("there is no cache".to_owned()),
         };
         if let Err(error) = &stored {
-            tracing::warn!(%error, addresses = rows.len(), "the cache of geocodes does not take entries");
+            self.cache_failed(error);
         }
         let stored = stored.is_ok();
         self.tell(entries.into_iter().map(|(address, ..)| Event::CachePut { address, stored }).collect());
+    }
+
+    fn cache_failed(&self, error: &str) {
+        if let Some(failures) = self.cache_trouble.again(self.fetcher.now()) {
+            // What to do is part of the error.
+            tracing::warn!(%error, failures, "the cache of geocodes (geocode.cache) fails; the crawl goes on without it");
+        }
     }
 
     /// One request, within its slot.
@@ -241,9 +273,13 @@ impl Desk {
             }
             Answer::Failed { written: true, reason, .. } => {
                 tracing::debug!(provider = %call.provider, %url, reason, "no answer of a geocode provider");
-                CallResult::GaveUp { at: fetched.ended_at }
+                CallResult::GaveUp { at: fetched.ended_at, reason }
             }
-            Answer::Failed { reason, .. } | Answer::Unfetched { reason } => {
+            Answer::Failed { reason, .. } => {
+                tracing::debug!(provider = %call.provider, %url, reason, "a geocode provider cannot be reached");
+                CallResult::Unreached { reason }
+            }
+            Answer::Unfetched { reason } => {
                 tracing::debug!(provider = %call.provider, %url, reason, "a geocode provider was not asked");
                 CallResult::Unsent
             }
@@ -254,4 +290,18 @@ impl Desk {
 /// `Retry-After` in seconds; a date is left to the geocoder's own pauses.
 fn retry_after_us(value: &str) -> Option<u64> {
     value.trim().parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_said_at_once_and_then_once_a_minute() {
+        let trouble = Trouble::default();
+        let said: Vec<(u64, u64)> = (1_000..1_150)
+            .filter_map(|second| trouble.again(Tick(second * 1_000_000)).map(|failures| (second, failures)))
+            .collect();
+        assert_eq!(said, [(1_000, 1), (1_060, 60), (1_120, 60)]);
+    }
 }

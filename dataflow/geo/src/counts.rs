@@ -27,7 +27,7 @@ counts! {
     already_set = "geo_pipeline/already_set",
     /// Addresses that no cache knew, so that a provider was to be asked.
     misses = "geo_pipeline/misses",
-    /// Addresses that a provider did not answer for in the end: failed, refused, denied.
+    /// Addresses that a provider did not answer for in the end: failed, refused, denied, away, or too late for those who waited.
     errors = "geo_pipeline/errors",
     /// Calls that were made again: over the limit, failed, lost.
     retries = "geo_pipeline/retries",
@@ -55,7 +55,7 @@ counts! {
     outer = "geocode/from_cache",
     /// Requests to the cache outside that failed, came too late or held damaged bytes.
     cache_errors = "geocode/cache_errors",
-    /// Calls to providers.
+    /// Calls that were sent to providers; a call that was given up and may have been sent is one.
     calls = "geocode/calls",
     /// Answers that came after their call was given up; they change nothing.
     late = "geocode/late_answers",

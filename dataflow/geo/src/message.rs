@@ -97,8 +97,13 @@ pub struct Call {
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallResult {
-    /// No byte was written.
+    /// Its slot was missed, and no byte was written.
     Unsent,
+    /// There was no connection (refused, no such name, TLS), so no byte was written.
+    Unreached {
+        /// Why, for the operator; without a key.
+        reason: String,
+    },
     /// An answer came.
     Answered {
         /// When its first byte came.
@@ -110,6 +115,8 @@ pub enum CallResult {
     GaveUp {
         /// When it was given up.
         at: Tick,
+        /// Why, for the operator; without a key.
+        reason: String,
     },
 }
 

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use weir_frontier::Limits;
 use weir_geo::{Answer, Gazetteer, GeoConfig, Provider, ProviderConfig, ProviderKind, Unanswered};
@@ -166,6 +168,130 @@ fn a_provider_that_hangs_lets_items_go_and_they_can_be_asked_later() {
     let again: Vec<u64> = (0..40).map(|n| world.want(&format!("Street {n}"))).collect();
     world.settle();
     assert!(again.iter().all(|item| matches!(world.answer(*item), Answer::Found(_))));
+}
+
+/// A world with a provider that behaves so, and one behind it that knows everything.
+fn with_another(config: GeoConfig, mut first: impl FnMut(u64) -> Reply + 'static) -> World {
+    let behave = move |_: &mut world::Dice, provider: usize, _: &str, now| match provider {
+        0 => first(now),
+        _ => ok(1.0, 2.0),
+    };
+    let providers = vec![provider("down", 50, 16), provider("up", 50, 16)];
+    World::new(1, 1, config, providers, Box::new(behave))
+}
+
+#[test]
+fn a_provider_that_cannot_be_reached_is_tried_so_often_with_growing_pauses_and_costs_no_call() {
+    let tries = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&tries);
+    let mut world = simple(GeoConfig::default(), move |_| {
+        counted.set(counted.get() + 1);
+        Reply::Away
+    });
+    let item = world.want("Street 1");
+    world.settle();
+    assert_eq!(world.answer(item), &Answer::Unanswered(Unanswered::Failed));
+    let waited = world.items[&item].answered_at - world::START;
+    assert!((15 * SECOND..20 * SECOND).contains(&waited), "1, 2, 4 and 8 s of pauses, not {waited} us");
+    assert_eq!(tries.get(), 5);
+    assert_eq!((world.counts.calls, world.counts.retries, world.counts.errors), (0, 4, 1));
+    let [notice] = world.notices.as_slice() else { panic!("once a minute: {:?}", world.notices) };
+    for part in ["`site` cannot be reached: connection refused", "check its url", "geocode.wait_max"] {
+        assert!(notice.contains(part), "{notice}");
+    }
+    let (_, usage) = world.workers[0].usage().next().expect("a provider");
+    assert_eq!((usage.unsent, usage.failed), (5, 0));
+}
+
+#[test]
+fn a_provider_that_is_away_is_passed_over_and_tried_by_one_call_at_a_time() {
+    let replies: [fn() -> Reply; 3] = [|| Reply::Away, || Reply::Hang, || Reply::Http(503, "<html>".to_owned(), None)];
+    for reply in replies {
+        let tries = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&tries);
+        let back_at = world::START + 120 * SECOND;
+        let mut world = with_another(GeoConfig::default(), move |now| {
+            if now >= back_at {
+                return ok(3.0, 4.0);
+            }
+            counted.set(counted.get() + 1);
+            reply()
+        });
+        for n in 0..600 {
+            world.want(&format!("Street {n}"));
+        }
+        world.run_for(40 * SECOND);
+        assert_eq!(world.counts.found, 600, "12 s of the second provider's rate, and a time-out of the first");
+        assert!(tries.get() < 30, "{} for 600 addresses", tries.get());
+        assert_eq!((world.arrivals[1].len(), world.counts.errors), (600, 600));
+        assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+        assert!(world.notices[0].contains("go on to the next provider"), "{:?}", world.notices);
+        // A slow stream of addresses finds out that it is back.
+        for n in 600..700 {
+            world.want(&format!("Street {n}"));
+            world.run_for(2 * SECOND);
+        }
+        world.settle();
+        assert_eq!(world.counts.found, 700);
+        assert!(world.arrivals[1].len() < 700, "the first one is asked again");
+        assert!(world.notices.len() <= 4, "once a minute: {:?}", world.notices);
+        world.judge();
+    }
+}
+
+#[test]
+fn without_another_provider_addresses_wait_for_one_that_is_away() {
+    let tries = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&tries);
+    let back_at = world::START + 200 * SECOND;
+    let behave = move |_: &mut world::Dice, _, _: &str, now: u64| {
+        counted.set(counted.get() + 1);
+        if now < back_at { Reply::Away } else { ok(1.0, 2.0) }
+    };
+    let mut world = World::new(1, 1, GeoConfig::default(), vec![provider("site", 50, 16)], Box::new(behave));
+    for n in 0..120 {
+        world.want(&format!("Street {n}"));
+    }
+    world.run_until(back_at);
+    assert!(tries.get() <= 16 + 10, "{} tries by one call at a time", tries.get());
+    assert_eq!(world.counts.calls, 0);
+    world.settle();
+    assert_eq!((world.counts.found, world.counts.unanswered, world.counts.calls), (120, 0, 120));
+    assert!(world.now < back_at + 70 * SECOND, "the longest pause is a minute");
+    assert_eq!(world.notices.len(), 4, "once a minute: {:?}", world.notices);
+}
+
+#[test]
+fn whoever_waits_in_vain_for_a_provider_that_fails_is_counted_as_an_error() {
+    for reply in [|| Reply::Away, || Reply::Hang] {
+        let config = GeoConfig { give_up_us: 2 * SECOND, ..GeoConfig::default() };
+        let mut world = simple(config, move |_| reply());
+        for n in 0..120 {
+            world.want(&format!("Street {n}"));
+        }
+        world.run_for(2 * SECOND);
+        let sent = world.total_calls() as u64;
+        assert_eq!((world.counts.unanswered, world.counts.calls), (120, sent), "a run that ends now has counted them");
+        assert!(world.counts.errors >= 3 && world.counts.errors <= 120, "{}", world.counts.errors);
+        let errors = world.counts.errors;
+        world.settle();
+        assert_eq!((world.counts.errors, world.counts.calls), (errors, sent), "and none twice");
+    }
+}
+
+#[test]
+fn a_restart_does_not_wait_for_a_provider_that_was_away() {
+    let mut world = simple(GeoConfig::default(), |_| Reply::Away);
+    for n in 0..20 {
+        world.want(&format!("Street {n}"));
+    }
+    world.run_for(100 * SECOND);
+    world.behave = Box::new(|_, _, _, _| ok(1.0, 2.0));
+    let now = world.now;
+    world.crash(1, SECOND);
+    world.settle();
+    assert!(world.now < now + 5 * SECOND);
+    assert_eq!(world.counts.found, 20);
 }
 
 #[test]

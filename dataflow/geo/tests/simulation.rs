@@ -29,7 +29,7 @@ fn providers(dice: &mut Dice) -> Vec<Provider> {
 
 fn reply(dice: &mut Dice, bad_days: u64, address: &str) -> Reply {
     if dice.chance(bad_days) {
-        return match dice.below(9) {
+        return match dice.below(10) {
             0 => Reply::Hang,
             1 => Reply::Lost,
             2 => Reply::Unsent,
@@ -38,6 +38,7 @@ fn reply(dice: &mut Dice, bad_days: u64, address: &str) -> Reply {
             5 => Reply::Http(200, "{\"results\": [{}]".to_owned(), None),
             6 => status("OVER_QUERY_LIMIT"),
             7 => status("UNKNOWN_ERROR"),
+            8 => Reply::Away,
             _ => status("REQUEST_DENIED"),
         };
     }

@@ -25,7 +25,10 @@ fn now() -> Tick {
 /// One call: the first byte within the slot, or nothing.
 fn perform(call: &Call, port: u16) -> CallResult {
     let path = call.request.with_key("").expose().split_once("/maps").expect("the site's endpoint").1.to_owned();
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return CallResult::Unsent };
+    let mut stream = match TcpStream::connect(("127.0.0.1", port)) {
+        Ok(stream) => stream,
+        Err(error) => return CallResult::Unreached { reason: error.to_string() },
+    };
     stream.set_read_timeout(Some(Duration::from_micros(call.timeout_us))).expect("a time-out above zero");
     if now() > call.not_after {
         return CallResult::Unsent;
@@ -40,7 +43,7 @@ fn perform(call: &Call, port: u16) -> CallResult {
             let answer = HttpAnswer { status, retry_after_us: None, body: bytes[head + 4..].to_vec() };
             CallResult::Answered { at: now(), answer }
         }
-        _ => CallResult::GaveUp { at: now() },
+        _ => CallResult::GaveUp { at: now(), reason: "no whole answer".to_owned() },
     }
 }
 

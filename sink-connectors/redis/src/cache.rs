@@ -5,7 +5,7 @@ use crate::place::RedisPlace;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use weir_connector::{Bridge, SinkError};
+use weir_connector::{Bridge, ErrorClass, SinkError};
 
 /// A cache of geocodes in Redis, under the prefix of a sink's URL.
 #[derive(Debug)]
@@ -28,6 +28,25 @@ impl RedisCache {
         })
     }
 
+    /// As `from_url`, and asks the server whether this account may read and write there. A server that does not answer, or cannot now,
+    /// is no mistake: the cache is best effort.
+    pub fn checked(url: &str) -> Result<RedisCache, SinkError> {
+        let cache = RedisCache::from_url(url)?;
+        let (link, key) = (Arc::clone(&cache.link), cache.key(""));
+        let asked = cache.bridge.wait(async move {
+            let mut link = link.lock().await;
+            let mut pipe = redis::pipe();
+            // No address is empty, so nothing of anybody's is overwritten.
+            pipe.cmd("MGET").arg(&key).cmd("SET").arg(&key).arg("").arg("PX").arg(1);
+            let patience = link.place.connect_timeout;
+            tokio::time::timeout(patience, link.all::<redis::Value>("read and write", pipe)).await
+        });
+        match asked {
+            Ok(Err(error)) if error.class != ErrorClass::Transient => Err(of_cache(error)),
+            Ok(Ok(_) | Err(_)) | Err(_) => Ok(cache),
+        }
+    }
+
     /// What is there for each address, in order; `None` for what is not, or no longer.
     pub async fn get_many<A: AsRef<str>>(&self, addresses: &[A]) -> Result<Vec<Option<Vec<u8>>>, SinkError> {
         if addresses.is_empty() {
@@ -40,7 +59,7 @@ impl RedisCache {
             command.arg(&keys);
             link.lock().await.ask("read", command).await
         });
-        read.await
+        read.await.map_err(of_cache)
     }
 
     /// Puts values, each for its time (at least a millisecond).
@@ -55,10 +74,27 @@ impl RedisCache {
         }
         let link = Arc::clone(&self.link);
         let written = self.bridge.run(async move { link.lock().await.all::<()>("write", pipe).await.map(drop) });
-        written.await
+        written.await.map_err(of_cache)
     }
 
     fn key(&self, address: &str) -> String {
         format!("{}{address}", self.prefix)
     }
+}
+
+/// An error in the words of the cache, which is no sink: it needs less of a server, and a crawl goes on without it.
+fn of_cache(error: SinkError) -> SinkError {
+    let (expected, todo) = match error.class {
+        ErrorClass::Transient => (
+            "a server that answers and takes writes",
+            "Check its host and port, and that the server runs; it is asked again",
+        ),
+        ErrorClass::Permanent => ("a database of the server", "Correct the number behind the server, or see its log"),
+        ErrorClass::Configuration if error.what.contains("NOPERM") => (
+            "an account that may use MGET and SET on the keys of the prefix",
+            "Widen its rights (ACL SETUSER), or name another user in the URL",
+        ),
+        ErrorClass::Configuration => return error,
+    };
+    SinkError { expected: expected.to_owned(), todo: todo.to_owned(), ..error }
 }

@@ -220,6 +220,28 @@ fn geocodes_are_cached_for_their_time() {
     wait(cache.set_many::<&str>(&[])).unwrap();
 }
 
+#[test]
+fn the_caches_account_is_checked_and_a_server_that_is_away_is_no_mistake() {
+    let server = Service::builder(Kind::Redis).start().unwrap();
+    let keys = Keys::on(server.url(), "");
+    RedisCache::checked(&keys.url()).unwrap();
+    within(PATIENCE, || keys.names("~*").is_empty().then_some(())).expect("the check leaves nothing behind");
+    keys.ask::<String>("CONFIG SET requirepass hunter2");
+    for (account, number, words) in [
+        ("", 0, "WEIR_REDIS_PASSWORD"),
+        (":wrongpassword@", 0, "WEIR_REDIS_PASSWORD"),
+        (":hunter2@", 99, "Correct the number"),
+    ] {
+        let url = format!("redis://{account}127.0.0.1:{}/{number}", server.port());
+        let error = RedisCache::checked(&url).expect_err("the server says so");
+        assert!(error.class != ErrorClass::Transient && error.todo.contains(words), "{error}");
+        assert!(!error.to_string().contains("wrongpassword"), "{error}");
+    }
+    RedisCache::checked(&format!("redis://:hunter2@127.0.0.1:{}/0", server.port())).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    RedisCache::checked(&format!("redis://:wrongpassword@127.0.0.1:{free}/0")).unwrap();
+}
+
 impl Keys {
     fn try_pttl(&self, address: &str) -> i64 {
         let mut connection = redis::Client::open(&*self.server).unwrap().get_connection().unwrap();

@@ -1,12 +1,15 @@
-//! The line of one provider: who is asked next, what is under way, what a failure leads to. The desk's invariants are kept here.
+//! The line of one provider: who is asked next and what is under way. The desk's invariants are kept here.
+
+mod failing;
 
 use super::Usage;
+use super::away::Away;
 use crate::address::NormalisedAddress;
 use crate::cache::{AddressMap, address_map};
 use crate::config::GeoConfig;
 use crate::entry::Place;
 use crate::law::Law;
-use crate::message::{Call, CallId, CallResult, Command, Notice, Out, ProviderVerdict, Told};
+use crate::message::{Call, CallId, CallResult, Command, Out, ProviderVerdict, Told};
 use crate::provider::{Provider, Reading};
 use crate::record::{Record, Returned};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +17,6 @@ use std::sync::Arc;
 use weir_frontier::throttle::Arrival;
 use weir_model::{JobId, Tick};
 use xxhash_rust::xxh3::xxh3_64;
-
-/// A slot that was missed costs no attempt, but so often in a row it means that the driver cannot send at all.
-const UNSENT_MAX: u32 = 100;
 
 #[derive(Debug)]
 struct Queued {
@@ -31,9 +31,31 @@ struct Queued {
 struct Flight {
     queued: Queued,
     number: u64,
+    left: Tick,
     lost_at: Tick,
-    /// Nobody waits for it any more: it is not tried again.
+    /// Nobody waits for it any more: it is not tried again, and is counted as an error.
     dropped: bool,
+    /// It is among the calls that were sent.
+    counted: bool,
+}
+
+impl Flight {
+    /// It was sent, or may have been: its provider may charge for it.
+    fn count_sent(&mut self, out: &mut Out) {
+        if !std::mem::replace(&mut self.counted, true) {
+            out.count(self.queued.job).calls += 1;
+        }
+    }
+}
+
+/// How a call ended.
+enum Ended {
+    /// Its slot was missed.
+    Unsent,
+    /// There was no connection, for this reason.
+    Unreached(String),
+    /// It was sent.
+    Sent(Reading),
 }
 
 /// Where an address is in its line.
@@ -47,6 +69,8 @@ enum Spot {
 #[derive(Debug)]
 pub(super) struct Line {
     index: usize,
+    /// There is no other provider to go on to.
+    is_last: bool,
     pub key: u64,
     pub provider: Arc<Provider>,
     config: Arc<GeoConfig>,
@@ -62,13 +86,20 @@ pub(super) struct Line {
     failures: u32,
     denials: u32,
     denied_until: Tick,
+    away: Away,
+    quiet_until: Tick,
+    /// Failures since one was said.
+    unsaid: u64,
     pub usage: Usage,
 }
 
 impl Line {
-    pub fn new(index: usize, provider: &Arc<Provider>, config: &Arc<GeoConfig>, boot: u32) -> Line {
+    /// The line of provider `index` of `providers`.
+    pub fn new(index: usize, providers: &[Arc<Provider>], config: &Arc<GeoConfig>, boot: u32) -> Line {
+        let provider = &providers[index];
         Line {
             index,
+            is_last: index + 1 == providers.len(),
             // Its records are found by its name, whatever its place in the configuration.
             key: xxh3_64(provider.name().as_bytes()),
             provider: Arc::clone(provider),
@@ -85,6 +116,9 @@ impl Line {
             failures: 0,
             denials: 0,
             denied_until: Tick(0),
+            away: Away::default(),
+            quiet_until: Tick(0),
+            unsaid: 0,
             usage: Usage::default(),
         }
     }
@@ -109,7 +143,9 @@ impl Line {
             }
             return;
         }
-        if now < self.denied_until {
+        // While one address finds out whether a provider that is away is back, the others go on to the next.
+        let is_tried = now >= self.away.until().max(self.held_until) && self.spots.is_empty();
+        if now < self.denied_until || (self.is_passed_over() && !is_tried) {
             out.count(job).errors += 1;
             self.tell(address, ProviderVerdict::Failed, out);
             return;
@@ -124,56 +160,68 @@ impl Line {
             Some(Spot::Ready(number)) => self.ready.remove(number),
             Some(Spot::Later(due, number)) => self.later.remove(&(*due, *number)),
             Some(Spot::Flying(call)) => {
-                if let Some(flight) = self.flying.get_mut(call) {
+                if let Some(flight) = self.flying.get_mut(call).filter(|flight| !flight.dropped) {
+                    // The run may end before it comes back.
                     flight.dropped = true;
+                    flight.count_sent(out);
+                    out.count(flight.queued.job).errors += 1;
                 }
                 return;
             }
             None => return,
         };
         if let Some(queued) = queued {
+            let has_failed = queued.attempts > 0 || self.away.is_away();
+            out.count(queued.job).errors += u64::from(has_failed);
             self.tell(queued.address, ProviderVerdict::Dropped, out);
         }
     }
 
     pub fn returned(&mut self, now: Tick, call: CallId, result: CallResult, out: &mut Out) {
-        let Some(flight) = self.flying.remove(&call) else {
+        let Some(mut flight) = self.flying.remove(&call) else {
             out.count(JobId::default()).late += 1;
             return;
         };
         self.losing.remove(&(flight.lost_at, call));
-        let (arrival, reading, retry_after_us) = match result {
-            CallResult::Unsent => (Arrival::Unsent, None, None),
-            CallResult::GaveUp { at } => {
-                (Arrival::GivenUp(at), Some(Reading::Failed("no answer in time".to_owned())), None)
-            }
+        let (arrival, ended, retry_after_us) = match result {
+            CallResult::Unsent => (Arrival::Unsent, Ended::Unsent, None),
+            CallResult::Unreached { reason } => (Arrival::Unsent, Ended::Unreached(reason), None),
+            CallResult::GaveUp { at, reason } => (Arrival::GivenUp(at), Ended::Sent(Reading::Failed(reason)), None),
             CallResult::Answered { at, answer } => {
-                (Arrival::Answered(at), Some(self.provider.read(&answer)), answer.retry_after_us)
+                (Arrival::Answered(at), Ended::Sent(self.provider.read(&answer)), answer.retry_after_us)
             }
         };
         let hit = self.law.returned(call, arrival, now);
-        let what = match &reading {
-            None => Returned::Unsent,
-            Some(Reading::Found { .. }) => Returned::Found,
-            Some(Reading::NotFound) => Returned::NotFound,
-            Some(Reading::OverLimit) => Returned::OverLimit,
-            Some(Reading::Refused | Reading::Failed(_) | Reading::Denied(_)) => Returned::Failed,
+        let what = match &ended {
+            Ended::Unsent | Ended::Unreached(_) => Returned::Unsent,
+            Ended::Sent(Reading::Found { .. }) => Returned::Found,
+            Ended::Sent(Reading::NotFound) => Returned::NotFound,
+            Ended::Sent(Reading::OverLimit) => Returned::OverLimit,
+            Ended::Sent(Reading::Refused | Reading::Failed(_) | Reading::Denied(_)) => Returned::Failed,
         };
         self.usage.add(what);
-        self.settle(now, flight, reading, retry_after_us, out);
-        // A denial is not kept: a restart with the right key is not to wait for its end.
+        match ended {
+            Ended::Unsent => self.unsent(now, flight, out),
+            Ended::Unreached(why) => {
+                self.complain(now, &format!("cannot be reached: {why}; check its url and this machine's network"), out);
+                self.missed(now, flight, out);
+            }
+            Ended::Sent(reading) => {
+                flight.count_sent(out);
+                self.settle(now, flight, reading, retry_after_us, out);
+            }
+        }
+        // Neither a denial nor being away is kept: a restart with the right key is not to wait for its end.
         out.records.push(Record::Returned { provider: self.key, call, hit, what, held_until: self.held_until });
     }
 
-    fn settle(
-        &mut self,
-        now: Tick,
-        flight: Flight,
-        reading: Option<Reading>,
-        retry_after_us: Option<u64>,
-        out: &mut Out,
-    ) {
-        let Some(reading) = reading else { return self.unsent(now, flight, out) };
+    fn settle(&mut self, now: Tick, flight: Flight, reading: Reading, retry_after_us: Option<u64>, out: &mut Out) {
+        if let (Reading::OverLimit | Reading::Failed(_), Some(wait_us)) = (&reading, retry_after_us) {
+            self.hold(now.after_us(wait_us.min(self.config.backoff_max_us)));
+        }
+        if !matches!(reading, Reading::Failed(_)) {
+            self.away.answered();
+        }
         match reading {
             Reading::Found { location, precision } => {
                 self.failures = 0;
@@ -189,15 +237,15 @@ impl Line {
                 self.tell(flight.queued.address, ProviderVerdict::NotFound, out);
             }
             Reading::Refused => {
-                out.count(flight.queued.job).errors += 1;
+                out.count(flight.queued.job).errors += u64::from(!flight.dropped);
                 self.tell(flight.queued.address, ProviderVerdict::NotFound, out);
             }
-            Reading::OverLimit | Reading::Failed(_) => {
-                if let Some(wait_us) = retry_after_us {
-                    self.hold(now.after_us(wait_us.min(self.config.backoff_max_us)));
-                }
+            Reading::OverLimit => {
+                self.complain(now, "is asked too often, it says; lower its rate", out);
+                self.pause(now);
                 self.failed(now, flight, out);
             }
+            Reading::Failed(why) => self.no_answer(now, flight, &why, out),
             Reading::Denied(why) => self.denied(now, flight, &why, out),
         }
     }
@@ -206,75 +254,19 @@ impl Line {
         self.held_until = self.held_until.max(until);
     }
 
-    /// Not sent: its turn comes again, soon, and costs nothing.
-    fn unsent(&mut self, now: Tick, flight: Flight, out: &mut Out) {
-        let Flight { mut queued, number, dropped, .. } = flight;
-        queued.unsent += 1;
-        if dropped {
-            self.tell(queued.address, ProviderVerdict::Dropped, out);
-        } else if queued.unsent >= UNSENT_MAX || now < self.denied_until {
-            out.count(queued.job).errors += 1;
-            self.tell(queued.address, ProviderVerdict::Failed, out);
-        } else {
-            self.queue_later(now.after_us(self.config.backoff_us / 10), number, queued);
-        }
-    }
-
-    /// One more failure of an address, and of the line.
-    fn failed(&mut self, now: Tick, flight: Flight, out: &mut Out) {
-        let Flight { mut queued, number, dropped, .. } = flight;
-        self.failures = self.failures.saturating_add(1);
-        if self.failures > 1 {
-            self.hold(now.after_us(self.config.backoff(self.failures - 1)));
-        }
-        queued.attempts += 1;
-        if dropped {
-            self.tell(queued.address, ProviderVerdict::Dropped, out);
-        } else if queued.attempts >= self.config.attempts_max || now < self.denied_until {
-            out.count(queued.job).errors += 1;
-            self.tell(queued.address, ProviderVerdict::Failed, out);
-        } else {
-            out.count(queued.job).retries += 1;
-            self.queue_later(now.after_us(self.config.backoff(queued.attempts)), number, queued);
-        }
-    }
-
     fn queue_later(&mut self, due: Tick, number: u64, queued: Queued) {
         self.spots.insert(queued.address.clone(), Spot::Later(due, number));
         self.later.insert((due, number), queued);
-    }
-
-    /// The provider does not serve us: nobody in its line will be answered.
-    fn denied(&mut self, now: Tick, flight: Flight, why: &str, out: &mut Out) {
-        if now >= self.denied_until {
-            self.denials = self.denials.saturating_add(1);
-            let pause_us = self.config.denied(self.denials);
-            self.denied_until = now.after_us(pause_us);
-            out.notices.push(Notice {
-                provider: Arc::clone(self.provider.name()),
-                text: format!(
-                    "geocode provider `{}` denies its service: {why}; check its key, url and user_agent. It is asked again in {} s, \
-                     until then items go on without its locations",
-                    self.provider.name(),
-                    pause_us / 1_000_000
-                ),
-            });
-        }
-        let waiting = std::mem::take(&mut self.ready).into_values();
-        let waiting: Vec<Queued> = waiting.chain(std::mem::take(&mut self.later).into_values()).collect();
-        for queued in std::iter::once(flight.queued).chain(waiting) {
-            out.count(queued.job).errors += 1;
-            self.tell(queued.address, ProviderVerdict::Failed, out);
-        }
     }
 
     pub fn release_due(&mut self, now: Tick, out: &mut Out) {
         while let Some((lost_at, call)) = self.losing.first().copied().filter(|(lost_at, _)| *lost_at <= now) {
             self.losing.remove(&(lost_at, call));
             // Its hit stays where it can have arrived at the latest.
-            if let Some(flight) = self.flying.remove(&call) {
+            if let Some(mut flight) = self.flying.remove(&call) {
                 self.usage.add(Returned::Failed);
-                self.failed(now, flight, out);
+                flight.count_sent(out);
+                self.no_answer(now, flight, "nothing came of a call", out);
             }
         }
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -282,13 +274,18 @@ impl Line {
             self.spots.insert(queued.address.clone(), Spot::Ready(number));
             self.ready.insert(number, queued);
         }
-        while self.flying.len() < self.provider.parallel_max()
-            && now >= self.held_until
+        while self.has_room()
+            && now >= self.held_until.max(self.away.until())
             && !self.ready.is_empty()
             && self.law.next_allowed() <= now
         {
             self.call(now, out);
         }
+    }
+
+    /// Whether another call may be under way; a single one finds out whether a provider that is away is back.
+    fn has_room(&self) -> bool {
+        self.flying.len() < if self.away.is_away() { 1 } else { self.provider.parallel_max() }
     }
 
     fn call(&mut self, now: Tick, out: &mut Out) {
@@ -307,20 +304,21 @@ impl Line {
             timeout_us: self.config.call_timeout_us,
         }));
         self.usage.calls += 1;
-        out.count(queued.job).calls += 1;
         let lost_at =
             not_after.after_us(self.config.margin_us + self.config.call_timeout_us + self.config.lease_grace_us);
         self.spots.insert(queued.address.clone(), Spot::Flying(id));
         self.losing.insert((lost_at, id));
-        self.flying.insert(id, Flight { queued, number, lost_at, dropped: false });
+        self.flying.insert(id, Flight { queued, number, left: now, lost_at, dropped: false, counted: false });
     }
 
     pub fn next_wake(&self) -> Tick {
         let lost = self.losing.first().map_or(Tick::NEVER, |(at, _)| *at);
         let later = self.later.first_key_value().map_or(Tick::NEVER, |((due, _), _)| *due);
-        let is_free = self.flying.len() < self.provider.parallel_max();
-        let call =
-            if is_free && !self.ready.is_empty() { self.law.next_allowed().max(self.held_until) } else { Tick::NEVER };
+        let call = if self.has_room() && !self.ready.is_empty() {
+            self.law.next_allowed().max(self.held_until).max(self.away.until())
+        } else {
+            Tick::NEVER
+        };
         lost.min(later).min(call)
     }
 }

@@ -5,8 +5,11 @@
 //! - an address is in a line at most once, waiting or under way;
 //! - whatever is asked ends with exactly one `Told`, within a bounded number of calls, while the desk is told the time;
 //! - one address that always fails pauses itself, not the line; a line pauses when different calls fail in a row, when the provider
-//!   says how long to wait, or when it denies us.
+//!   says how long to wait, or when it denies us;
+//! - a provider that answers nobody is away: it is tried by one call at a time, with growing pauses; meanwhile the next provider is
+//!   asked, and where there is none, addresses wait.
 
+mod away;
 mod line;
 
 use crate::config::GeoConfig;
@@ -74,10 +77,8 @@ impl Desk {
     #[must_use]
     pub fn new(config: &Arc<GeoConfig>, providers: &[Arc<Provider>], worker: usize, workers: usize, boot: u32) -> Desk {
         assert!(providers.len() <= PROVIDERS_MAX, "at most {PROVIDERS_MAX} providers");
-        let line = |(index, provider): (usize, &Arc<Provider>)| {
-            (index % workers == worker).then(|| Line::new(index, provider, config, boot))
-        };
-        Desk { lines: providers.iter().enumerate().map(line).collect() }
+        let line = |index: usize| (index % workers == worker).then(|| Line::new(index, providers, config, boot));
+        Desk { lines: (0..providers.len()).map(line).collect() }
     }
 
     fn line(&mut self, index: usize) -> Option<&mut Line> {

@@ -43,6 +43,8 @@ pub enum Reply {
     Lost,
     /// Never sent.
     Unsent,
+    /// Nobody is there to connect to.
+    Away,
 }
 
 pub fn ok(lat: f64, lon: f64) -> Reply {
@@ -325,6 +327,7 @@ impl World {
         let back = self.now + self.dice.below(2 * self.latency_us);
         let result = match reply {
             Reply::Unsent => (back, CallResult::Unsent),
+            Reply::Away => (back, CallResult::Unreached { reason: "connection refused".to_owned() }),
             other => {
                 self.arrivals[provider].push(self.now);
                 *self.calls_of.entry(address.as_str().to_owned()).or_default() += 1;
@@ -335,9 +338,9 @@ impl World {
                     }
                     Reply::Hang => {
                         let at = self.now + call.timeout_us;
-                        (at, CallResult::GaveUp { at: Tick(at) })
+                        (at, CallResult::GaveUp { at: Tick(at), reason: "no headers in time".to_owned() })
                     }
-                    Reply::Lost | Reply::Unsent => return,
+                    Reply::Lost | Reply::Unsent | Reply::Away => return,
                 }
             }
         };

@@ -14,14 +14,24 @@ use weir_stage::Geocoding;
 
 /// What a crawl finds locations with; `None` when nobody is set up, or nothing wants one.
 pub fn options(settings: &Settings, spider: &Spider) -> Result<Option<GeocodeOptions>, Usage> {
-    // Mistakes are told whether or not this spider needs it.
-    let options = for_stage(settings, 1, &Secrets::default())?;
-    Ok(options.filter(|_| !spider.geocodes().is_empty()))
+    // Mistakes are told whether or not this spider needs it; a server is asked only when it does.
+    let is_needed = !spider.geocodes().is_empty();
+    let options = gathered(settings, 1, &Secrets::default(), is_needed)?;
+    Ok(options.filter(|_| is_needed))
 }
 
 /// What one of so many stages finds locations with, whatever its jobs want; `None` when nobody is set up. What the environment does
 /// not have may be among its secrets.
 pub fn for_stage(settings: &Settings, stages: u32, secrets: &Secrets) -> Result<Option<GeocodeOptions>, Usage> {
+    gathered(settings, stages, secrets, true)
+}
+
+fn gathered(
+    settings: &Settings,
+    stages: u32,
+    secrets: &Secrets,
+    is_needed: bool,
+) -> Result<Option<GeocodeOptions>, Usage> {
     let geocode = &settings.geocode;
     let providers = geocode.providers(settings.user_agent.as_deref());
     let shared = |providers: Vec<Arc<Provider>>| {
@@ -31,7 +41,7 @@ pub fn for_stage(settings: &Settings, stages: u32, secrets: &Secrets) -> Result<
     let keys =
         keys(&providers, |name| std::env::var(name).ok().filter(|key| !key.is_empty()).or_else(|| secrets.key(name)))?;
     let gazetteer = geocode.gazetteer.as_deref().map(gazetteer).transpose()?.unwrap_or_default();
-    let cache = geocode.cache.as_deref().map(|url| cache(&secrets.fill(url)?)).transpose()?;
+    let cache = geocode.cache.as_deref().map(|url| cache(&secrets.fill(url)?, is_needed)).transpose()?;
     if !geocode.is_configured() {
         return Ok(None);
     }
@@ -72,8 +82,9 @@ fn gazetteer(path: &Path) -> Result<Gazetteer, Usage> {
     Gazetteer::read(&name, &bytes).map_err(|error| Usage(error.to_string()))
 }
 
-fn cache(url: &str) -> Result<Box<dyn GeocodeCache>, Usage> {
-    let cache = RedisCache::from_url(url).map_err(|error| Usage(format!("geocode.cache: {error}")))?;
+fn cache(url: &str, is_needed: bool) -> Result<Box<dyn GeocodeCache>, Usage> {
+    let made = if is_needed { RedisCache::checked(url) } else { RedisCache::from_url(url) };
+    let cache = made.map_err(|error| Usage(format!("geocode.cache: {error}")))?;
     Ok(Box::new(Redis(cache)))
 }
 
