@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use weir_model::json::{ControlMessage, QueueMessage, ReportBatch, StageMessage};
-use weir_model::{Clock, ContentHash, ReceiptId, UnixMs};
+use weir_model::{Clock, ContentHash, JobId, ReceiptId, UnixMs};
 use weir_queue::{
     ArtifactStore, Backoff, Claim, Claims, Inbox, InboxConfig, InboxEvent, InboxFigures, MessageQueue, QueueError,
     QueueErrorClass, send_all,
@@ -40,6 +40,8 @@ const OBJECTS_MAX: usize = 1_000_000;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Write {
     Put(Vec<u8>),
+    /// The last part of a job: the stage hears when it lies there.
+    PutLast(JobId, Vec<u8>),
     Remove,
     /// Of a prefix, which comes before all keys below it: what else lies there goes.
     KeepOnly(BTreeSet<String>),
@@ -154,7 +156,8 @@ impl Desk {
                 let orders = self.orders.clone();
                 self.tasks.spawn(async move {
                     let letter = dead_letter(queue, &why, &body);
-                    if send(&*queues.dead_letters, letter, ATTEMPTS, &driver).await {
+                    // Until it lies there, or this process ends: its message is deleted by nothing else.
+                    if send(&*queues.dead_letters, letter, u32::MAX, &driver).await {
                         let _ = orders.send(Order::Settle(vec![receipt]));
                         tell(&driver, FromOutside::Buried { queue, why });
                     }
@@ -306,7 +309,7 @@ async fn object(artifacts: &dyn ArtifactStore, wanted: &Wanted) -> Result<Vec<u8
 
 async fn perform(artifacts: &dyn ArtifactStore, key: &str, write: Write) -> Result<(), QueueError> {
     match write {
-        Write::Put(bytes) => artifacts.put(key, bytes).await,
+        Write::Put(bytes) | Write::PutLast(_, bytes) => artifacts.put(key, bytes).await,
         Write::Remove => artifacts.remove(key).await,
         Write::KeepOnly(keys) => {
             for found in artifacts.list(key, OBJECTS_MAX).await? {
@@ -339,6 +342,9 @@ async fn write_objects(objects: Arc<Objects>, artifacts: Arc<dyn ArtifactStore>,
                 // Unless a newer one has come meanwhile.
                 if waiting.get(&key) == Some(&write) {
                     waiting.remove(&key);
+                    if let Write::PutLast(job, _) = write {
+                        tell(&driver, FromOutside::PartWritten { job });
+                    }
                 }
             }
             Err(error) => {

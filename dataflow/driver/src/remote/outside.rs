@@ -82,6 +82,11 @@ pub enum FromOutside {
         /// Which stage.
         stage: u32,
     },
+    /// A job's last part lies in the artifact store.
+    PartWritten {
+        /// Which job.
+        job: JobId,
+    },
     /// An object that a job waits for.
     Object {
         /// Which job.
@@ -205,6 +210,11 @@ impl Outside {
     /// Writes an object; of several for one key the newest wins.
     pub fn put(&self, key: String, bytes: Vec<u8>) {
         self.order(Order::Write(key, Write::Put(bytes)));
+    }
+
+    /// Writes the last part of a job, after which no other is written; answered by `PartWritten`.
+    pub fn put_last(&self, job: JobId, key: String, bytes: Vec<u8>) {
+        self.order(Order::Write(key, Write::PutLast(job, bytes)));
     }
 
     /// Removes an object.
