@@ -2,7 +2,7 @@
 
 use crate::shard;
 use crate::stack::{Stack, until};
-use weir_model::json::{Control, ControlMessage, ForwardMessage, QueueMessage, ShardMessage, TallyMessage};
+use weir_model::json::{Control, ControlMessage, ForwardMessage, QueueMessage, ShardMessage, ShardStart, TallyMessage};
 use weir_model::{ContentHash, JobId, Outcome};
 
 const HOSTS: [&str; 4] = ["a.localhost", "b.localhost", "c.localhost", "d.localhost"];
@@ -67,6 +67,28 @@ fn messages_that_come_after_their_job_has_failed_lie_among_the_dead_letters_too(
     assert_eq!(letters.iter().filter(|letter| letter.contains("is not in memory")).count(), 1, "{letters:#?}");
     assert_eq!(letters.iter().filter(|letter| letter.contains("weir jobs show 77 says why")).count(), 4);
     stack.until_empty("requests-0");
+}
+
+#[test]
+fn a_range_beyond_the_start_urls_is_a_dead_letter_and_the_stage_goes_on() {
+    let mut stack = Stack::new(1, 2);
+    stack.start(0);
+    let opened = stack.enqueue(&stack.new_job(1));
+    stack.until_received("fetch");
+    let hash = ContentHash::of(stack.spider_text().as_bytes());
+    for end in [3, u64::MAX] {
+        let forged = ShardMessage { start: ShardStart::Range(0..end), ..shard(opened.job.0, hash) };
+        stack.send("requests-0", &[&forged.to_json()]);
+    }
+    let letters = stack.dead_letters(2);
+    for told in ["URLs 0 to 3 of 2", "URLs 0 to 18446744073709551615 of 2"] {
+        assert!(letters.iter().any(|letter| letter.contains(told)), "{letters:#?}");
+    }
+    stack.start_function();
+    assert_eq!(stack.wait(opened.job).outcome(), Some(Outcome::Finished));
+    stack.judge();
+    stack.stop(0);
+    stack.assert_settled();
 }
 
 #[test]
