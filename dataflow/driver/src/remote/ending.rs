@@ -162,6 +162,7 @@ impl StageDriver {
         let spider = self.jobs.get(&job).map_or("", |open| &open.header.spider);
         tracing::info!(job = job.0, spider, outcome = outcome.as_str(), "job ended");
         self.engine.forget(job);
+        self.unbegun.forget(job);
         self.computer.close(job);
         if let Some(mut open) = self.jobs.remove(&job) {
             open.finished.iter_mut().for_each(|sink| sink.ended());

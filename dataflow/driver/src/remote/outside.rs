@@ -182,7 +182,7 @@ impl Outside {
         self.order(Order::Fetch(Box::new(envelope)));
     }
 
-    /// Claims a fetch message, so that no function begins it any more; answered by `Claimed`, or not at all when that cannot be known.
+    /// Claims a fetch message, so that no function begins it any more; answered by `Claimed`, as lost when that cannot be known.
     pub fn claim(&self, message: MessageId, key: String, until: UnixMs) {
         self.order(Order::Claim { message, key, until });
     }
