@@ -4,8 +4,9 @@
 //! the sinks that were opened for it.
 
 use crate::error::CrawlError;
+use crate::remote::JobPart;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_model::json::JobHeader;
 use weir_model::{ItemSchema, JobId, Outcome, SinkId, Tick, UnixMs};
 
@@ -73,6 +74,20 @@ pub struct StageJob {
     pub opened_at: UnixMs,
     /// How it ended; `None` while it is unfinished.
     pub outcome: Option<Outcome>,
+    /// Of its end; `None` when everybody has heard of it, and while it is unfinished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Box<Untold>>,
+}
+
+/// What of a job's end is not known to be told yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Untold {
+    /// The last part, for the artifact store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<JobPart>,
+    /// Stages that go on with the job until they hear of its end.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stages: BTreeSet<u32>,
 }
 
 /// A sink that this state has written to.

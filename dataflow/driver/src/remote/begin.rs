@@ -2,7 +2,7 @@
 //!
 //! Decides what is tried again and what never can run here. Invariant: a job is in the state's document before its first record.
 
-use super::desk::{message_of, prepare_job};
+use super::desk::prepare_job;
 use super::stage::StageDriver;
 use crate::delisting::Delisting;
 use crate::document::StageJob;
@@ -73,6 +73,7 @@ impl StageDriver {
             sinks: open.sink_ids.clone(),
             opened_at,
             outcome: None,
+            untold: None,
         };
         let listed = open.listed();
         let run = open.run(now);
@@ -130,20 +131,10 @@ impl StageDriver {
         Ok(())
     }
 
-    /// A job that can never run here: its messages go to the dead letters, with the reason.
+    /// A job that can never run here ends at every stage: its messages go to the dead letters, with the reason.
     pub(super) fn fail_job(&mut self, job: JobId, why: &str) {
-        let Some(waiting) = self.waiting.remove(&job) else { return };
+        let Some(waiting) = self.waiting.get(&job) else { return };
         tracing::error!(job = job.0, spider = waiting.header.spider, "job cannot be opened: {why}");
-        if let Err(error) = self.end_unopened(job, Outcome::Failed) {
-            self.failure.get_or_insert(error);
-            return;
-        }
-        let mut part = self.part(job, Some(Outcome::Failed), Some(why.to_owned()));
-        part.spider.clone_from(&waiting.header.spider);
-        self.write_part(&part);
-        for (receipt, inward) in waiting.messages {
-            let body = message_of(&waiting.header, self.slice.index, inward);
-            self.outside.bury(receipt, "requests", body, why.to_owned());
-        }
+        self.end_unopened(job, Outcome::Failed, Some(why), self.others());
     }
 }

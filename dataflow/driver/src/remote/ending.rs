@@ -5,7 +5,7 @@
 
 use super::stage::StageDriver;
 use super::status::part_key;
-use crate::error::CrawlError;
+use crate::document::Untold;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use weir_model::json::{QueueMessage, TallyMessage};
@@ -13,8 +13,6 @@ use weir_model::{JobId, Outcome, ReceiptId, Tick};
 
 /// Between two rounds that found work.
 const ROUND_PAUSE: Duration = Duration::from_millis(500);
-/// Late messages are told from those of new jobs by a list of ended ones; they live for 14 days.
-const JOBS_MAX: usize = 10_000;
 /// A round whose answers have not come by then is begun anew.
 const ROUND_MAX: Duration = Duration::from_secs(30);
 
@@ -69,7 +67,7 @@ impl StageDriver {
                 open.is_held = true;
                 self.engine.stop_for_good(now, job, outcome);
             }
-            if open.told_end.is_none() {
+            if self.tells_others(job) {
                 self.tell_others(job, outcome);
             }
             if self.engine.is_held(job) {
@@ -86,7 +84,7 @@ impl StageDriver {
             None => false,
         };
         if over {
-            if self.jobs[&job].told_end.is_none() {
+            if self.tells_others(job) {
                 self.tell_others(job, Outcome::Finished);
             }
             self.settle_end(job, Outcome::Finished);
@@ -98,9 +96,18 @@ impl StageDriver {
         self.jobs.get_mut(&job).expect("the caller has it").ending = Ending::Settling { outcome, barrier };
     }
 
+    /// Who was told of the end leaves telling to others; the first stage does not: who told it may have told it alone, or died before the rest.
+    fn tells_others(&self, job: JobId) -> bool {
+        self.slice.index == 0 || self.jobs[&job].told_end.is_none()
+    }
+
+    pub(super) fn others(&self) -> BTreeSet<u32> {
+        (0..self.slice.of).filter(|stage| *stage != self.slice.index).collect()
+    }
+
     /// Tells the other stages that the job has ended, once.
     fn tell_others(&mut self, job: JobId, outcome: Outcome) {
-        let others: BTreeSet<u32> = (0..self.slice.of).filter(|stage| *stage != self.slice.index).collect();
+        let others = self.others();
         let open = self.jobs.get_mut(&job).expect("the caller has it");
         if open.untold.is_some() {
             return;
@@ -144,48 +151,23 @@ impl StageDriver {
 
     /// The end is durable: it goes into the document, is told to the world, and the job is forgotten.
     fn close(&mut self, job: JobId, outcome: Outcome) {
-        self.note_end(job, outcome);
+        // The others were told before.
+        let untold = Untold { part: Some(self.part(job, Some(outcome), None)), ..Untold::default() };
+        self.note_end(job, outcome, untold);
         if let Err(error) = self.journal.save(&self.document) {
             self.failure.get_or_insert(error);
             return;
         }
-        let part = self.part(job, Some(outcome), None);
-        self.write_part(&part);
-        tracing::info!(job = job.0, spider = part.spider, outcome = outcome.as_str(), "job ended");
+        self.tell_end(job);
+        let spider = self.jobs.get(&job).map_or("", |open| &open.header.spider);
+        tracing::info!(job = job.0, spider, outcome = outcome.as_str(), "job ended");
         self.engine.forget(job);
+        self.unbegun.forget(job);
         self.computer.close(job);
         if let Some(mut open) = self.jobs.remove(&job) {
             open.finished.iter_mut().for_each(|sink| sink.ended());
             self.outside.settle(open.receipts);
         }
-    }
-
-    pub(super) fn note_end(&mut self, job: JobId, outcome: Outcome) {
-        self.document.ended(job, outcome);
-        let Some(stage) = &mut self.document.stage else { return };
-        if let Some(entry) = stage.jobs.iter_mut().find(|entry| entry.id == job) {
-            entry.outcome = Some(outcome);
-            entry.spider.clear();
-        }
-        drop_oldest(&mut stage.jobs, |entry| entry.outcome.is_some());
-        drop_oldest(&mut self.document.jobs, |entry| entry.outcome.is_some());
-    }
-
-    /// A job that no message can open: its outcome is known, and its messages are no news any more.
-    pub(super) fn end_unopened(&mut self, job: JobId, outcome: Outcome) -> Result<(), CrawlError> {
-        if let Some(stage) = &mut self.document.stage
-            && stage.jobs.iter().all(|entry| entry.id != job)
-        {
-            stage.jobs.push(crate::document::StageJob {
-                id: job,
-                header: None,
-                spider: String::new(),
-                sinks: Vec::new(),
-                opened_at: self.clock.now().unix_ms(),
-                outcome: Some(outcome),
-            });
-        }
-        self.journal.save(&self.document)
     }
 
     // ---- several stages -------------------------------------------------------------------------------------------
@@ -272,13 +254,11 @@ impl StageDriver {
 
     fn take_end(&mut self, now: Tick, receipt: ReceiptId, job: JobId, outcome: Outcome) {
         let Some(open) = self.jobs.get_mut(&job) else {
-            if self.outcome_of(job).is_none()
-                && let Err(error) = self.end_unopened(job, outcome)
-            {
-                self.failure.get_or_insert(error);
-                return;
+            let others = if self.slice.index == 0 { self.others() } else { BTreeSet::new() };
+            if self.outcome_of(job).is_some() || self.end_unopened(job, outcome, None, others) {
+                self.outside.settle(vec![receipt]);
             }
-            return self.outside.settle(vec![receipt]);
+            return;
         };
         open.receipts.push(receipt);
         if open.told_end.is_none() {
@@ -300,14 +280,4 @@ impl StageDriver {
         let bytes = serde_json::to_vec_pretty(part).expect("numbers and texts are JSON");
         self.outside.put(part_key(part.job, part.stage), bytes);
     }
-}
-
-/// Of those that have ended only the newest are kept.
-fn drop_oldest<T>(jobs: &mut Vec<T>, has_ended: impl Fn(&T) -> bool) {
-    let mut surplus = jobs.iter().filter(|job| has_ended(job)).count().saturating_sub(JOBS_MAX);
-    jobs.retain(|job| {
-        let drop = surplus > 0 && has_ended(job);
-        surplus -= usize::from(drop);
-        !drop
-    });
 }

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use weir_model::json::{ControlMessage, QueueMessage, ReportBatch, StageMessage};
-use weir_model::{Clock, ContentHash, ReceiptId, UnixMs};
+use weir_model::{Clock, ContentHash, JobId, ReceiptId, UnixMs};
 use weir_queue::{
     ArtifactStore, Backoff, Claim, Claims, Inbox, InboxConfig, InboxEvent, InboxFigures, MessageQueue, QueueError,
     QueueErrorClass, send_all,
@@ -40,6 +40,8 @@ const OBJECTS_MAX: usize = 1_000_000;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Write {
     Put(Vec<u8>),
+    /// The last part of a job: the stage hears when it lies there.
+    PutLast(JobId, Vec<u8>),
     Remove,
     /// Of a prefix, which comes before all keys below it: what else lies there goes.
     KeepOnly(BTreeSet<String>),
@@ -117,9 +119,8 @@ impl Desk {
             Order::Claim { message, key, until } => {
                 let receipt = ReceiptId(self.receipts.fetch_add(1, Ordering::Relaxed));
                 self.waits.spawn(async move {
-                    if let Some(won) = claim(&*queues.claims, &key, until, &driver).await {
-                        tell(&driver, FromOutside::Claimed { receipt, message, won });
-                    }
+                    let won = claim(&*queues.claims, &key, until, ATTEMPTS, &driver).await;
+                    tell(&driver, FromOutside::Claimed { receipt, message, won });
                 });
             }
             Order::HandOn(Parcel { job, to, id, body }) => {
@@ -154,7 +155,8 @@ impl Desk {
                 let orders = self.orders.clone();
                 self.tasks.spawn(async move {
                     let letter = dead_letter(queue, &why, &body);
-                    if send(&*queues.dead_letters, letter, ATTEMPTS, &driver).await {
+                    // Until it lies there, or this process ends: its message is deleted by nothing else.
+                    if send(&*queues.dead_letters, letter, u32::MAX, &driver).await {
                         let _ = orders.send(Order::Settle(vec![receipt]));
                         tell(&driver, FromOutside::Buried { queue, why });
                     }
@@ -259,16 +261,18 @@ async fn send(queue: &dyn MessageQueue, body: String, attempts: u32, driver: &Se
     false
 }
 
-/// Whether the stage has the claim; nobody knows when it cannot be made.
-async fn claim(claims: &dyn Claims, key: &str, until: UnixMs, driver: &Sender<ToDriver>) -> Option<bool> {
-    for _ in 0..ATTEMPTS {
+/// Whether the stage has the claim. When nobody knows it counts as lost: the leases of its requests decide.
+async fn claim(claims: &dyn Claims, key: &str, until: UnixMs, attempts: u32, driver: &Sender<ToDriver>) -> bool {
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
         match claims.claim(key, STAGE, until).await {
-            Ok(claim) => return Some(claim == Claim::Won),
+            Ok(claim) => return claim == Claim::Won,
             Err(error) => tell(driver, FromOutside::Trouble(format!("the claim of a silent fetch message: {error}"))),
         }
-        tokio::time::sleep(PAUSE).await;
     }
-    None
+    false
 }
 
 async fn spider(artifacts: &dyn ArtifactStore, hash: ContentHash) -> Result<String, QueueError> {
@@ -306,7 +310,7 @@ async fn object(artifacts: &dyn ArtifactStore, wanted: &Wanted) -> Result<Vec<u8
 
 async fn perform(artifacts: &dyn ArtifactStore, key: &str, write: Write) -> Result<(), QueueError> {
     match write {
-        Write::Put(bytes) => artifacts.put(key, bytes).await,
+        Write::Put(bytes) | Write::PutLast(_, bytes) => artifacts.put(key, bytes).await,
         Write::Remove => artifacts.remove(key).await,
         Write::KeepOnly(keys) => {
             for found in artifacts.list(key, OBJECTS_MAX).await? {
@@ -339,6 +343,9 @@ async fn write_objects(objects: Arc<Objects>, artifacts: Arc<dyn ArtifactStore>,
                 // Unless a newer one has come meanwhile.
                 if waiting.get(&key) == Some(&write) {
                     waiting.remove(&key);
+                    if let Write::PutLast(job, _) = write {
+                        tell(&driver, FromOutside::PartWritten { job });
+                    }
                 }
             }
             Err(error) => {
@@ -349,5 +356,27 @@ async fn write_objects(objects: Arc<Objects>, artifacts: Arc<dyn ArtifactStore>,
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_queue::BoxFuture;
+
+    struct Away;
+
+    impl Claims for Away {
+        fn claim<'a>(&'a self, _: &'a str, _: &'a str, _: UnixMs) -> BoxFuture<'a, Result<Claim, QueueError>> {
+            Box::pin(async { Err(QueueError::new(QueueErrorClass::Transient, "503")) })
+        }
+    }
+
+    #[test]
+    fn a_claim_that_nobody_knows_of_counts_as_lost() {
+        let (driver, told) = std::sync::mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert!(!runtime.block_on(claim(&Away, "k", UnixMs(0), 1, &driver)));
+        assert!(matches!(told.try_recv(), Ok(ToDriver::Remote(_))), "the trouble is told");
     }
 }

@@ -9,6 +9,7 @@ use super::unbegun::Silence;
 use crate::exchange::Inward;
 use crate::io::Input;
 use crate::law::Refused;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use weir_model::json::{Control, ControlMessage, FetchEnvelope, JobHeader, QueueMessage, StageMessage};
 use weir_model::{FetchOutcome, JobId, MessageId, Outcome, ReceiptId, Report, Tick};
@@ -66,11 +67,11 @@ impl StageDriver {
                 self.counts.parcels += 1;
                 self.engine.feed(Input::ParcelSent { job, to, id });
             }
-            FromOutside::Announced { job, stage } => {
-                if let Some(untold) = self.jobs.get_mut(&job).and_then(|open| open.untold.as_mut()) {
-                    untold.remove(&stage);
-                }
-            }
+            FromOutside::Announced { job, stage } => match self.jobs.get_mut(&job) {
+                Some(open) => open.untold.iter_mut().for_each(|untold| _ = untold.remove(&stage)),
+                None => self.told(job, |untold| _ = untold.stages.remove(&stage)),
+            },
+            FromOutside::PartWritten { job } => self.told(job, |untold| untold.part = None),
             FromOutside::Object { job, key, bytes } => self.take_object(now, job, &key, bytes),
             FromOutside::Buried { queue, why } => {
                 self.counts.buried += 1;
@@ -121,9 +122,8 @@ impl StageDriver {
         if self.jobs.contains_key(&job) {
             return self.feed_inward(job, receipt, inward);
         }
-        if self.outcome_of(job).is_some() {
-            self.counts.late += 1;
-            return self.outside.settle(vec![receipt]);
+        if let Some(outcome) = self.outcome_of(job) {
+            return self.take_late(&header, outcome, None, (receipt, inward));
         }
         if let Some(waiting) = self.waiting.get_mut(&job) {
             return waiting.messages.push((receipt, inward));
@@ -188,17 +188,9 @@ impl StageDriver {
 
     /// Its messages may still come: they find it ended.
     pub(super) fn cancel_unopened(&mut self, job: JobId, receipt: ReceiptId) {
-        if self.outcome_of(job).is_none() {
-            if let Err(error) = self.end_unopened(job, Outcome::Cancelled) {
-                self.failure.get_or_insert(error);
-                return;
-            }
-            let part = self.part(job, Some(Outcome::Cancelled), None);
-            self.write_part(&part);
+        // Every stage gets the command itself.
+        if self.outcome_of(job).is_some() || self.end_unopened(job, Outcome::Cancelled, None, BTreeSet::new()) {
+            self.outside.settle(vec![receipt]);
         }
-        if let Some(waiting) = self.waiting.remove(&job) {
-            self.outside.settle(waiting.messages.into_iter().map(|(receipt, _)| receipt).collect());
-        }
-        self.outside.settle(vec![receipt]);
     }
 }

@@ -3,6 +3,7 @@
 //! Decides when pages are written and which letters of a shard can enter. Invariants: pages are a copy of what is durable here, never
 //! more, and at the latest the next start makes them whole; a letter that cannot enter stays, and the job says why.
 
+use super::desk::{OpenJob, message_of};
 use super::stage::StageDriver;
 use crate::exchange::Inward;
 use crate::io::Input;
@@ -55,6 +56,19 @@ impl StageDriver {
 
     /// A message for a job that is open, to the engine.
     pub(super) fn feed_inward(&mut self, job: JobId, receipt: ReceiptId, inward: Inward) {
+        if let Inward::Shard { shard, start: ShardStart::Range(range), .. } = &inward {
+            let OpenJob { header, spider, .. } = &self.jobs[&job];
+            let urls = spider.start_urls().len();
+            if range.end > urls {
+                let why = format!(
+                    "shard {shard} of job {}: start URLs {} to {} of {urls} that its spider has here; if no other shard {shard} comes the job \
+                     cannot end: weir cancel {}, then enqueue it again with the weir that the stage has",
+                    job.0, range.start, range.end, job.0
+                );
+                tracing::error!("{why}");
+                return self.outside.bury(receipt, "requests", message_of(header, self.slice.index, inward), why);
+            }
+        }
         let inward = match inward {
             Inward::Shard { shard, shards, start: ShardStart::Letters(ids) } => {
                 self.letters_of(job, shard, shards, ids)

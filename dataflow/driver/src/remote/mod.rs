@@ -32,6 +32,7 @@ mod stage;
 mod status;
 mod telling;
 mod unbegun;
+mod untold;
 mod window;
 
 pub use outside::FromOutside;

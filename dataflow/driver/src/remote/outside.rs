@@ -82,6 +82,11 @@ pub enum FromOutside {
         /// Which stage.
         stage: u32,
     },
+    /// A job's last part lies in the artifact store.
+    PartWritten {
+        /// Which job.
+        job: JobId,
+    },
     /// An object that a job waits for.
     Object {
         /// Which job.
@@ -177,7 +182,7 @@ impl Outside {
         self.order(Order::Fetch(Box::new(envelope)));
     }
 
-    /// Claims a fetch message, so that no function begins it any more; answered by `Claimed`, or not at all when that cannot be known.
+    /// Claims a fetch message, so that no function begins it any more; answered by `Claimed`, as lost when that cannot be known.
     pub fn claim(&self, message: MessageId, key: String, until: UnixMs) {
         self.order(Order::Claim { message, key, until });
     }
@@ -205,6 +210,11 @@ impl Outside {
     /// Writes an object; of several for one key the newest wins.
     pub fn put(&self, key: String, bytes: Vec<u8>) {
         self.order(Order::Write(key, Write::Put(bytes)));
+    }
+
+    /// Writes the last part of a job, after which no other is written; answered by `PartWritten`.
+    pub fn put_last(&self, job: JobId, key: String, bytes: Vec<u8>) {
+        self.order(Order::Write(key, Write::PutLast(job, bytes)));
     }
 
     /// Removes an object.

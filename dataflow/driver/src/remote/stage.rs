@@ -172,6 +172,7 @@ impl StageDriver {
         for parcel in self.engine.unsent_parcels() {
             self.outside.hand_on(parcel);
         }
+        self.tell_ends();
         self.show_all_letters();
         tracing::info!(
             stage = self.slice.index,

@@ -201,7 +201,22 @@ impl StageDriver {
 }
 
 fn is_counter(name: &str) -> bool {
-    ["_received", "_redelivered", "_strange", "_late", "_buried", "_dispatched", "_handed_on"]
+    ["_received", "_redelivered", "_strange", "_late", "_buried", "_dispatched", "_handed_on", "_unbegun"]
         .iter()
         .any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_grows_is_a_counter() {
+        for name in ["requests_unbegun", "messages_late", "messages_buried", "reports_received", "parcels_handed_on"] {
+            assert!(is_counter(name), "{name}");
+        }
+        for name in ["urls_queued", "requests_in_flight", "requests_unsettled", "requests_window", "dead_letters"] {
+            assert!(!is_counter(name), "{name}");
+        }
+    }
 }

@@ -8,10 +8,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
-use weir_model::{FetchMessage, FetchOutcome, LinkBatch, MessageId, Release, ReleaseId, Report, Tick};
+use weir_model::{FetchMessage, FetchOutcome, JobId, LinkBatch, MessageId, Release, ReleaseId, Report, Tick};
 
 /// So often a request goes back for nothing while functions report others; after that something about it keeps them from beginning.
 const TAKEN_BACK_MAX: u32 = 5;
+
+/// A request's name here: its job, and a hash of its URL.
+type Name = (JobId, u64);
 
 /// A message under way.
 struct Sent {
@@ -36,10 +39,10 @@ pub(super) enum Silence {
 pub(super) struct Unbegun {
     messages: HashMap<MessageId, Sent>,
     /// The message of each release under way, and the request's name here.
-    releases: HashMap<ReleaseId, (MessageId, u64)>,
+    releases: HashMap<ReleaseId, (MessageId, Name)>,
     due: BTreeSet<(Tick, MessageId)>,
     /// How often in a row requests were taken back, by their names.
-    taken_back: HashMap<u64, u32>,
+    taken_back: HashMap<Name, u32>,
     hasher: RandomState,
     heard_at: Tick,
 }
@@ -62,17 +65,32 @@ impl Unbegun {
     pub fn reported(&mut self, now: Tick, reports: &[Report]) {
         self.heard_at = now;
         for report in reports {
-            let Some((message, request)) = self.releases.remove(&report.release) else { continue };
+            let Some(request) = self.settled(report.release) else { continue };
             if !matches!(report.outcome, FetchOutcome::Unfetched { .. }) && !self.taken_back.is_empty() {
                 self.taken_back.remove(&request);
             }
-            let sent = self.messages.get_mut(&message).expect("a release is known as long as its message");
-            sent.silent -= 1;
-            if sent.silent == 0 {
-                self.due.remove(&(sent.claim_at, message));
-                self.messages.remove(&message);
-            }
         }
+    }
+
+    /// A job has ended: whether its requests are begun changes nothing any more.
+    pub fn forget(&mut self, job: JobId) {
+        self.taken_back.retain(|(of, _), _| *of != job);
+        let of_job = self.releases.iter().filter(|(_, (_, (of, _)))| *of == job);
+        for release in of_job.map(|(release, _)| *release).collect::<Vec<_>>() {
+            self.settled(release);
+        }
+    }
+
+    /// Nothing is to be found out about a release any more.
+    fn settled(&mut self, release: ReleaseId) -> Option<Name> {
+        let (message, request) = self.releases.remove(&release)?;
+        let sent = self.messages.get_mut(&message).expect("a release is known as long as its message");
+        sent.silent -= 1;
+        if sent.silent == 0 {
+            self.due.remove(&(sent.claim_at, message));
+            self.messages.remove(&message);
+        }
+        Some(request)
     }
 
     /// The next message that is to be claimed by now.
@@ -108,8 +126,8 @@ impl Unbegun {
         if reports.is_empty() { Silence::Left } else { Silence::Unbegun(reports) }
     }
 
-    fn name(&self, release: &Release) -> u64 {
-        self.hasher.hash_one((release.job, &release.request.url))
+    fn name(&self, release: &Release) -> Name {
+        (release.job, self.hasher.hash_one(&release.request.url))
     }
 }
 
@@ -131,7 +149,7 @@ fn unbegun(release: ReleaseId, now: Tick) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_model::{JobId, Request};
+    use weir_model::Request;
 
     const TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -216,5 +234,25 @@ mod tests {
         unbegun.sent(at(900), &message(9, &[907]), TIMEOUT);
         unbegun.reported(at(901), &[report(907)]);
         assert!(unbegun.taken_back.is_empty());
+    }
+    #[test]
+    fn nothing_is_kept_of_ended_jobs_nor_of_messages_whose_claim_nobody_knows_of() {
+        let mut unbegun = Unbegun::default();
+        let is_empty =
+            |unbegun: &Unbegun| unbegun.messages.is_empty() && unbegun.releases.is_empty() && unbegun.due.is_empty();
+        // Taken back once while functions work, and under way again.
+        unbegun.sent(at(100), &message(1, &[107]), TIMEOUT);
+        unbegun.reported(at(101), &[report(1)]);
+        assert_eq!(ids(&unbegun.claimed(at(150), MessageId(1), true)), [107]);
+        unbegun.sent(at(200), &message(2, &[207, 208]), TIMEOUT);
+        unbegun.forget(JobId(2));
+        assert!(!is_empty(&unbegun) && !unbegun.taken_back.is_empty(), "another job's end");
+        unbegun.forget(JobId(1));
+        assert!(is_empty(&unbegun) && unbegun.taken_back.is_empty());
+        // Such a claim is told as lost.
+        unbegun.sent(at(300), &message(3, &[301]), TIMEOUT);
+        assert_eq!(unbegun.next(at(350)), Some(MessageId(3)));
+        assert_eq!(unbegun.claimed(at(400), MessageId(3), false), Silence::Left);
+        assert!(is_empty(&unbegun));
     }
 }

@@ -1,6 +1,8 @@
 //! Deployments in one process: real stages, the real function's handler, queues and artifacts in memory, the practice site.
 
 mod delisting;
+mod endings;
+mod faults;
 mod laws;
 mod letters;
 mod moving;

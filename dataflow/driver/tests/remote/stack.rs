@@ -1,5 +1,6 @@
 //! A deployment in this process: queues and artifacts in memory, stages and functions on threads, a site to crawl.
 
+use crate::faults::{Faults, Faulty};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -8,10 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use weir_connector::{BatchPolicy, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark};
+use weir_connector::{
+    BatchPolicy, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+};
 use weir_driver::remote::client::{Client, JobView, NewJob, Opened as OpenedJob};
 use weir_driver::remote::moving::MoveOptions;
-use weir_driver::remote::{Pace, StageOptions, StageQueues, run_stage};
+use weir_driver::remote::{JobPart, Pace, StageOptions, StageQueues, part_key, run_stage};
 use weir_driver::{ComputeOptions, DeadLetters, GeocodeOptions, Output, Settings, SystemClock};
 use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSettings, Queues};
 use weir_frontier::policy::Policy;
@@ -54,6 +57,10 @@ pub struct Stack {
     pub laws: Policy,
     /// Stages ask the site for locations.
     pub geocodes: bool,
+    /// A stage that has no sink for any job.
+    pub sinkless: Option<u32>,
+    /// What cannot be written to.
+    pub faults: Faults,
     spider: &'static Spider,
     text: &'static str,
 }
@@ -123,6 +130,8 @@ impl Stack {
             compute: ComputeOptions::default(),
             laws: Policy::default(),
             geocodes: false,
+            sinkless: None,
+            faults: Faults::default(),
             spider,
             text,
         }
@@ -145,7 +154,7 @@ impl Stack {
     }
 
     fn queue(&self, name: &str) -> Arc<dyn MessageQueue> {
-        Arc::clone(&self.queues[name]) as Arc<dyn MessageQueue>
+        Arc::new(Faulty(Arc::clone(&self.queues[name]), self.faults.clone()))
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -176,7 +185,7 @@ impl Stack {
             fetch: self.queue("fetch"),
             dead_letters: self.queue(&format!("dead-{stage}")),
             peers: (0..self.stages).map(|stage| self.queue(&format!("requests-{stage}"))).collect(),
-            artifacts: Arc::clone(&self.artifacts) as Arc<dyn ArtifactStore>,
+            artifacts: Arc::new(Faulty(Arc::clone(&self.artifacts), self.faults.clone())),
             claims: Arc::clone(&self.claims) as Arc<dyn Claims>,
         }
     }
@@ -230,6 +239,7 @@ impl Stack {
         let (pace, laws, compute) = (self.pace, self.laws.clone().into(), self.compute.clone());
         let (state, of) = (self.state(stage), self.stages);
         let geocoding = self.geocodes.then(|| self.geocoding());
+        let has_sink = self.sinkless != Some(stage);
         move || StageOptions {
             stack: "memory".into(),
             tariff: weir_driver::remote::StageTariff {
@@ -241,7 +251,12 @@ impl Stack {
             begins_anew,
             settings: Settings { concurrency: 500, ..Settings::default() },
             laws,
-            sinks: Box::new(move |_, _| Ok(vec![Output { sink: Box::new(kept.clone()), required: true }])),
+            sinks: Box::new(move |_, _| match has_sink {
+                true => Ok(vec![Output { sink: Box::new(kept.clone()), required: true }]),
+                false => {
+                    Err(SinkError::new(ErrorClass::Permanent, "a file is there already", "kept:", "none", "move it"))
+                }
+            }),
             geocoding: geocoding.map(|geocoding| GeocodeOptions {
                 geocoding,
                 keys: BTreeMap::new(),
@@ -439,6 +454,20 @@ impl Stack {
 
     pub fn put_artifact(&self, key: &str, bytes: &[u8]) {
         runtime().block_on(self.artifacts.put(key, bytes.to_vec())).expect("put");
+    }
+
+    /// What a stage says of a job.
+    pub fn part(&self, job: JobId, stage: u32) -> Option<JobPart> {
+        let bytes = runtime().block_on(self.artifacts.get(&part_key(job, stage))).ok()?;
+        Some(serde_json::from_slice(&bytes).expect("a part"))
+    }
+
+    pub fn remove_artifacts(&self, prefix: &str) {
+        runtime().block_on(async {
+            for key in self.artifacts.list(prefix, 1_000).await.expect("in memory") {
+                self.artifacts.remove(&key).await.expect("in memory");
+            }
+        });
     }
 
     pub fn until_gone(&self, key: &str) {

@@ -69,6 +69,7 @@ fn export(
     let (engine, _) = open_engine(options, state, seat, now)?;
     let targets: Vec<Seat> = (0..of).filter(|index| *index != seat.index).map(|index| Seat { index, of }).collect();
     check(&engine, seat, of)?;
+    check_told(&stage, of)?;
     let law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
     let failed = |error: io::Error| {
         CrawlError::State(format!(
@@ -148,6 +149,19 @@ fn check(engine: &Engine, seat: Seat, of: u32) -> Result<(), CrawlError> {
         )),
         None => Ok(()),
     }
+}
+
+/// Whoever goes away tells first how its jobs ended.
+fn check_told(stage: &StageDocument, of: u32) -> Result<(), CrawlError> {
+    let untold = stage.jobs.iter().find(|entry| stage.index >= of && entry.untold.is_some());
+    untold.map_or(Ok(()), |entry| {
+        refuse(format!(
+            "how job {} ended is not told to all, and {} goes away: start it as it was, and stop it when weir jobs show {} says how it ended",
+            entry.id.0,
+            seat_of(stage),
+            entry.id.0
+        ))
+    })
 }
 
 fn head(engine: &Engine, state: &State, stage: &StageDocument, id: &str, to: Seat) -> Head {

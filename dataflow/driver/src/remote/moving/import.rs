@@ -84,6 +84,7 @@ fn import(
                 sinks,
                 opened_at,
                 outcome: Some(*outcome),
+                untold: None,
             });
         }
     }
