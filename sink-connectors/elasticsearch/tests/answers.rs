@@ -167,6 +167,22 @@ fn an_item_for_which_there_is_never_room_holds_up_nobody_and_is_refused_in_the_e
 }
 
 #[test]
+fn an_index_of_another_item_type_is_refused_by_name_whatever_may_be_added() {
+    let fake = Fake::start();
+    opened(&fake, "");
+    let mut schema = weir_connector::contract::schema();
+    "thing".clone_into(&mut schema.name);
+    schema.fields[0].name = "other".to_owned();
+    let other = weir_connector::JobInfo { schemas: vec![Arc::new(schema)], ..job(None) };
+    for options in ["", "?new_fields=add", "?migrate=true"] {
+        let error = ElasticsearchSink::from_url(&fake.url(options)).unwrap().open(&other).unwrap_err();
+        assert_eq!(error.class, ErrorClass::Configuration);
+        assert!(error.what.contains("holds items of type \"listing\", not \"thing\""), "{options}: {error}");
+        assert!(error.todo.contains("another index") && !error.todo.contains("new_fields"), "{error}");
+    }
+}
+
+#[test]
 fn requests_have_the_bytes_that_the_url_allows() {
     let fake = Fake::start();
     let mut sink = opened(&fake, "?bulk_bytes=32KB");
