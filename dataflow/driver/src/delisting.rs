@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_connector::{BoxFuture, ErrorClass, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkMark};
-use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome, SinkId, Tick, crash};
+use weir_model::{ExtractionNote, Item, ItemId, ItemSchema, JobId, Outcome, SinkId, Tick, crash};
 use weir_spider::Spider;
 use weir_stage::{Absent, Census, Counted};
 
@@ -245,6 +245,10 @@ impl Sink for MarkingSink {
         outcomes: &'a mut Vec<ItemOutcome>,
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>> {
         self.sink.write(items, outcomes)
+    }
+
+    fn notes(&mut self) -> Vec<ExtractionNote> {
+        self.sink.notes()
     }
 
     fn can_delist(&self) -> bool {

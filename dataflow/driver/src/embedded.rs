@@ -175,13 +175,13 @@ impl Driver {
             ToDriver::Geocoded(events) => Input::Geocoded(events),
             ToDriver::Computed { answer, notes } => Input::Computed { answer, notes },
             ToDriver::Written { job, sink, written } => {
-                let Written { outcomes, reasons, mark, leaves } = written;
+                let Written { outcomes, reasons, mark, notes, leaves } = written;
                 let unanswered = self.unanswered.entry(sink).or_default();
                 *unanswered = unanswered.saturating_sub(outcomes.len());
                 if leaves {
                     self.leaving.insert(sink);
                 }
-                Input::Written { job, sink, outcomes, reasons, mark }
+                Input::Written { job, sink, outcomes, reasons, mark, notes }
             }
             ToDriver::Law(news) => return self.take_law(news),
             // Only a stage with queues has such things.

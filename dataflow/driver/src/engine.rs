@@ -198,7 +198,8 @@ impl Engine {
                 Input::Spent { spent, report_bytes } => self.spend(now, &spent, report_bytes),
                 Input::Inward { receipt, job, inward } => self.take_inward(now, receipt, job, inward, &mut events),
                 Input::ParcelSent { job, to, id } => self.parcel_sent(now, job, to, id),
-                Input::Written { job, sink, outcomes, reasons, mark } => {
+                Input::Written { job, sink, outcomes, reasons, mark, notes: counted } => {
+                    notes.extend(counted.into_iter().map(|note| (job, note)));
                     self.take_written(now, sink, outcomes, reasons, &mut events);
                     if let Some(mark) = mark {
                         self.keep_mark(now, job, sink, mark);

@@ -115,6 +115,8 @@ pub enum Input {
         reasons: Vec<(OutboxId, Box<str>)>,
         /// Where the sink stands now (a feed's committed length); kept in the journal.
         mark: Option<Vec<u8>>,
+        /// What else the sink did to items: counters of the job.
+        notes: Vec<ExtractionNote>,
     },
     /// A body was read back.
     Loaded {

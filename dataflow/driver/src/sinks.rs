@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use weir_connector::{ErrorClass, ItemOutcome, Sink, SinkError, SinkKind, SinkMark};
-use weir_model::{Clock, Item, JobId, Outcome, SinkId, Tick};
+use weir_model::{Clock, ExtractionNote, Item, JobId, Outcome, SinkId, Tick};
 use weir_stage::{OutboxId, SinkVerdict};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -42,6 +42,8 @@ pub(crate) struct Written {
     pub reasons: Vec<(OutboxId, Box<str>)>,
     /// Where the sink stands now.
     pub mark: Option<Vec<u8>>,
+    /// What else the sink did to items: counters.
+    pub notes: Vec<ExtractionNote>,
     /// The crawl is to stop and the sink does not answer: the rest is left to the next run.
     pub leaves: bool,
 }
@@ -232,8 +234,9 @@ impl Server {
     }
 
     /// Each item's fate, with the reasons of those that were refused.
-    fn told(&self, ids: &[OutboxId], attempted: Attempted) -> Written {
-        let mut written = Written { mark: attempted.mark.map(|mark| mark.0), ..Written::default() };
+    fn told(&mut self, ids: &[OutboxId], attempted: Attempted) -> Written {
+        let notes = self.sink.as_mut().map(|sink| sink.notes()).unwrap_or_default();
+        let mut written = Written { mark: attempted.mark.map(|mark| mark.0), notes, ..Written::default() };
         for (id, outcome) in ids.iter().zip(attempted.outcomes) {
             let verdict = match outcome {
                 Some(ItemOutcome::Stored | ItemOutcome::Unchanged) => SinkVerdict::Stored,

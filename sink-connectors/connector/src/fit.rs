@@ -4,8 +4,13 @@
 
 use weir_model::{Field, FieldKind, Item, ItemSchema, Value};
 
-/// Why an item does not fit; `None` when it does. `takes` narrows a value that is of its field's kind and not null.
-pub fn misfit(schema: &ItemSchema, item: &Item, takes: impl Fn(FieldKind, &Value) -> bool) -> Option<String> {
+/// Why an item does not fit; `None` when it does. `unfit` says why the place cannot hold a value that is of its field's kind and not
+/// null; `None`: it can.
+pub fn misfit(
+    schema: &ItemSchema,
+    item: &Item,
+    unfit: impl Fn(FieldKind, &Value) -> Option<&'static str>,
+) -> Option<String> {
     if item.values.len() != schema.fields.len() {
         return Some(format!(
             "the item has {} values, {:?} has {} fields",
@@ -14,18 +19,27 @@ pub fn misfit(schema: &ItemSchema, item: &Item, takes: impl Fn(FieldKind, &Value
             schema.fields.len()
         ));
     }
-    let bad = schema.fields.iter().zip(&item.values).find(|(field, value)| !fits(field, value, &takes));
-    bad.map(|(field, value)| {
-        let shown: String = format!("{value:?}").chars().take(60).collect();
-        format!("field {:?} of {:?} takes {:?}, not {shown}", field.name, schema.name, field.kind)
-    })
+    let mut fields = schema.fields.iter().zip(&item.values);
+    let (field, value, why) = fields.find_map(|(field, value)| Some((field, value, bad(field, value, &unfit)?)))?;
+    let shown: String = format!("{value:?}").chars().take(60).collect();
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    Some(format!("field {:?} of {:?} takes {:?}, not {shown}{why}", field.name, schema.name, field.kind))
 }
 
-fn fits(field: &Field, value: &Value, takes: &impl Fn(FieldKind, &Value) -> bool) -> bool {
-    let one = |value: &Value| value.is_null() || (is_of(field.kind, value) && takes(field.kind, value));
+/// Why a value does not fit its field: empty when it is of another kind; `None` when it fits.
+fn bad(
+    field: &Field,
+    value: &Value,
+    unfit: &impl Fn(FieldKind, &Value) -> Option<&'static str>,
+) -> Option<&'static str> {
+    let one = |value: &Value| match value {
+        Value::Null => None,
+        value if is_of(field.kind, value) => unfit(field.kind, value),
+        _ => Some(""),
+    };
     match value {
-        Value::List(values) if field.many => values.iter().all(one),
-        value if field.many => value.is_null(),
+        Value::List(values) if field.many => values.iter().find_map(one),
+        value if field.many => (!value.is_null()).then_some(""),
         value => one(value),
     }
 }

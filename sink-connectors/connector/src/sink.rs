@@ -3,7 +3,7 @@
 use crate::{BatchPolicy, ErrorClass, SinkError, StoredItem};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
-use weir_model::{Item, ItemId, ItemSchema, JobId, Outcome, UnixMs};
+use weir_model::{ExtractionNote, Item, ItemId, ItemSchema, JobId, Outcome, UnixMs};
 
 /// A place where items go.
 pub trait Sink: Send {
@@ -21,6 +21,11 @@ pub trait Sink: Send {
         items: &'a [Arc<Item>],
         outcomes: &'a mut Vec<ItemOutcome>,
     ) -> BoxFuture<'a, Result<SinkMark, SinkError>>;
+
+    /// What it did to items beside storing them, since the last call: counters of the job's stats.
+    fn notes(&mut self) -> Vec<ExtractionNote> {
+        Vec::new()
+    }
 
     /// True when `delist` is more than an error.
     fn can_delist(&self) -> bool {

@@ -1,8 +1,10 @@
 //! `_bulk`: lines written into one reused buffer, sent in requests of a fitting size, one answer a line in order.
 //!
 //! Decides what a whole request's failure means for its documents: too large or malformed ones are split until the guilty one is
-//! alone; a busy server gets no more requests of this batch. Must not know items.
+//! alone; a busy server gets no more requests of this batch, unless it was a single document that it had no room for. Must not know
+//! items.
 
+use crate::alone::{Alone, REJECTIONS_MAX, Room, Verdict};
 use crate::error::{self, Meaning, Said};
 use crate::index::Index;
 use crate::link::{Answer, Body, Link};
@@ -144,11 +146,12 @@ struct Fate {
 pub(crate) struct Bulk {
     pub size: Size,
     buffer: BytesMut,
+    alone: Alone,
 }
 
 impl Bulk {
     pub fn new(bytes_max: usize) -> Bulk {
-        Bulk { size: Size::new(bytes_max), buffer: BytesMut::new() }
+        Bulk { size: Size::new(bytes_max), buffer: BytesMut::new(), alone: Alone::default() }
     }
 
     /// Writes `count` documents as `put` serialises them, and gives what became of each, in order. After an error any number of
@@ -160,30 +163,58 @@ impl Bulk {
         mut put: impl FnMut(usize, &mut Lines<'_>),
     ) -> Result<Vec<Done>, SinkError> {
         let mut done: Vec<Done> = Vec::with_capacity(count);
+        let mut room = Room::default();
         // Where each document of the current request ends.
         let mut ends: Vec<usize> = Vec::new();
+        self.buffer.clear();
         while done.len() < count {
             ends.clear();
-            self.buffer.clear();
+            // A document that the request before had no room for.
+            ends.extend((!self.buffer.is_empty()).then_some(self.buffer.len()));
+            let mut left_over = BytesMut::new();
             while done.len() + ends.len() < count && (ends.is_empty() || self.buffer.len() < self.size.bytes()) {
                 put(done.len() + ends.len(), &mut Lines { out: &mut self.buffer });
-                ends.push(self.buffer.len());
+                match ends.last() {
+                    // A large one must not take small ones down with it.
+                    Some(end) if self.buffer.len() > self.size.bytes() => {
+                        left_over = self.buffer.split_off(*end);
+                        break;
+                    }
+                    _ => ends.push(self.buffer.len()),
+                }
             }
-            let busy = self.request(link, &ends, &mut done).await?;
-            if let Some(reason) = busy {
-                done.resize(count, Done::Later(reason));
+            self.request(link, &ends, &mut done, &mut room).await?;
+            if let Some(reason) = &room.busy {
+                done.resize(count, Done::Later(reason.clone()));
             }
+            self.buffer = left_over;
         }
+        self.buffer.clear();
+        self.judge(link, room, &mut done).await?;
         Ok(done)
     }
 
-    /// Sends what is in the buffer, in halves where it must be. Gives the reason when the server can take no more now.
+    /// Whether those that were rejected alone may ever fit: only they are in doubt when the server takes others.
+    async fn judge(&mut self, link: &mut Link, room: Room, done: &mut [Done]) -> Result<(), SinkError> {
+        let mut takes = room.takes;
+        for suspect in room.suspects {
+            takes = takes || probe(link, &suspect.index).await?;
+            if takes && self.alone.rejected(suspect.name) == Verdict::Never {
+                let times = format!("{} ({REJECTIONS_MAX} times, while it took others)", suspect.reason);
+                done[suspect.at] = Done::Refused(times);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is in the buffer, in halves where it must be.
     async fn request(
         &mut self,
         link: &mut Link,
         ends: &[usize],
         done: &mut Vec<Done>,
-    ) -> Result<Option<String>, SinkError> {
+        room: &mut Room,
+    ) -> Result<(), SinkError> {
         let all = self.buffer.split().freeze();
         let mut left: Vec<Range<usize>> = std::iter::once(0..ends.len()).collect();
         let mut alone_and_refused = 0;
@@ -191,7 +222,7 @@ impl Bulk {
             let from = if part.start == 0 { 0 } else { ends[part.start - 1] };
             let body = all.slice(from..ends[part.end - 1]);
             let bytes = body.len();
-            let answer = link.ask(Method::POST, &format!("/_bulk?{FILTER}"), &Body::Lines(body)).await;
+            let answer = link.ask(Method::POST, &format!("/_bulk?{FILTER}"), &Body::Lines(body.clone())).await;
             let answer = answer.map_err(|why| {
                 // A server that is overloaded, or that slams the door on a large request, may say nothing at all.
                 self.size.halve();
@@ -199,7 +230,14 @@ impl Bulk {
             })?;
             if answer.is_ok() {
                 self.size.went_well(bytes);
-                done.extend(self.read(link, &answer, part.len())?);
+                let (fates, rejected) = self.read(link, &answer, part.len())?;
+                match rejected {
+                    Some(said) if part.len() == 1 => done.push(room.alone(done.len(), &body, &said)),
+                    _ => {
+                        room.takes |= fates.iter().any(|done| !matches!(done, Done::Later(_)));
+                        done.extend(fates);
+                    }
+                }
                 continue;
             }
             let said = error::said_by(&answer);
@@ -227,9 +265,17 @@ impl Bulk {
                     }
                     done.push(Done::Refused(format!("the server refuses it: {}", said.text)));
                 }
+                Meaning::Busy if answer.status == 429 && part.len() == 1 => {
+                    // Smaller requests are no remedy for a document that is larger than they are.
+                    if bytes <= self.size.bytes() {
+                        self.size.halve();
+                    }
+                    done.push(room.alone(done.len(), &body, &said));
+                }
                 Meaning::Busy if answer.status == 429 => {
                     self.size.halve();
-                    return Ok(Some(format!("the server is busy: {}", said.text)));
+                    room.busy = Some(format!("the server is busy: {}", said.text));
+                    return Ok(());
                 }
                 _ => {
                     self.size.halve();
@@ -237,10 +283,11 @@ impl Bulk {
                 }
             }
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn read(&mut self, link: &Link, answer: &Answer, count: usize) -> Result<Vec<Done>, SinkError> {
+    /// What became of each document, and what the server said when it had no room for one.
+    fn read(&mut self, link: &Link, answer: &Answer, count: usize) -> Result<(Vec<Done>, Option<Said>), SinkError> {
         let shown = &link.place.shown;
         let Ok(BulkAnswer { items }) = serde_json::from_slice(&answer.body) else {
             return Err(error::garbled("write", shown, answer));
@@ -249,7 +296,7 @@ impl Bulk {
             return Err(error::garbled("write", shown, answer));
         }
         let mut done = Vec::with_capacity(count);
-        let (mut busy, mut blocked) = (false, None::<String>);
+        let (mut busy, mut blocked) = (None::<Said>, None::<String>);
         for Entry { index: Fate { status, error } } in items {
             let said: Said = error.as_ref().map(error::said).unwrap_or_default();
             done.push(match (status, error::meaning(status, &said.kind)) {
@@ -257,11 +304,13 @@ impl Bulk {
                 (_, Meaning::Conflict) => Done::Conflict,
                 (_, meaning @ (Meaning::Busy | Meaning::Blocked)) => {
                     // A full disk says 429, too, and smaller requests are no remedy.
-                    busy |= status == 429 && meaning == Meaning::Busy;
+                    let text = format!("{} (status {status})", said.text);
                     if meaning == Meaning::Blocked {
-                        blocked = Some(format!("{} (status {status})", said.text));
+                        blocked = Some(text.clone());
+                    } else if status == 429 {
+                        busy = Some(said);
                     }
-                    Done::Later(format!("the server cannot now: {} (status {status})", said.text))
+                    Done::Later(format!("the server cannot now: {text}"))
                 }
                 (_, Meaning::Missing) if said.kind == "document_missing_exception" => Done::Missing,
                 (_, meaning @ (Meaning::Missing | Meaning::Account | Meaning::Foreign)) => {
@@ -275,7 +324,7 @@ impl Bulk {
                 (_, Meaning::Bad | Meaning::TooLarge) => Done::Refused(format!("the server refuses it: {}", said.text)),
             });
         }
-        if busy {
+        if busy.is_some() {
             self.size.halve();
         }
         match blocked {
@@ -283,9 +332,19 @@ impl Bulk {
             Some(said) if done.iter().all(|done| matches!(done, Done::Later(_))) => {
                 Err(error::by_meaning("write", shown, Meaning::Blocked, &said))
             }
-            _ => Ok(done),
+            _ => Ok((done, busy)),
         }
     }
+}
+
+/// Whether the server takes a small request: an update of a document that is not there.
+async fn probe(link: &mut Link, index: &str) -> Result<bool, SinkError> {
+    let line = serde_json::json!({"update": {"_index": index, "_id": "weir-may-write"}});
+    let lines = Body::Lines(format!("{line}\n{{\"doc\":{{}}}}\n").into());
+    let answer = link.ask(Method::POST, &format!("/_bulk?{FILTER}"), &lines).await;
+    let answer = answer.map_err(|why| error::no_answer("write", &link.place.shown, &why))?;
+    let status = answer.json().pointer("/items/0/update/status").and_then(Json::as_u64);
+    Ok(answer.is_ok() && status.is_some_and(|status| status < 429))
 }
 
 /// Takes the lines of one document.

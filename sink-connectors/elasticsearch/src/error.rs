@@ -1,6 +1,7 @@
 //! The server's answers in the words of a sink: what a status means for a request or a document, and which setting to change.
 //!
-//! Invariant: status and error type decide, never a reason's text.
+//! Invariant: status and error type decide, never a reason's words. Of a request that was rejected for want of memory two numbers are read
+//! out of them, its size and the limit: Elasticsearch gives them nowhere else.
 
 use crate::link::{Answer, NoAnswer};
 use serde_json::Value as Json;
@@ -49,6 +50,34 @@ pub(crate) fn meaning(status: u16, kind: &str) -> Meaning {
 pub(crate) struct Said {
     pub kind: String,
     pub text: String,
+    /// The limit of a circuit breaker.
+    limit_bytes: Option<u64>,
+}
+
+impl Said {
+    /// Whether a request of so many bytes was rejected for a limit that it passes all by itself.
+    pub fn never_fits(&self, bytes: usize) -> bool {
+        let passes = |limit: u64| bytes as u64 > limit;
+        match self.kind.as_str() {
+            "circuit_breaking_exception" => self.limit_bytes.is_some_and(passes),
+            // `rejected_execution_exception` is OpenSearch's.
+            "es_rejected_execution_exception" | "rejected_execution_exception" => never_fits(&self.text),
+            _ => false,
+        }
+    }
+}
+
+/// `coordinating_operation_bytes=60000993, max_coordinating_and_primary_bytes=51897958`: the operation is larger than the limit of all.
+fn never_fits(text: &str) -> bool {
+    let numbers = || {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '='));
+        words
+            .filter_map(|word| word.split_once('='))
+            .filter_map(|(name, value)| Some((name, value.parse::<u64>().ok()?)))
+    };
+    let size = numbers().find(|(name, _)| name.ends_with("_operation_bytes"));
+    let limit = numbers().find(|(name, _)| name.starts_with("max_") && name.ends_with("_bytes"));
+    size.zip(limit).is_some_and(|((_, size), (_, limit))| size > limit)
 }
 
 /// Reads an `error` member: `type`, `reason` and what caused it.
@@ -74,7 +103,7 @@ pub(crate) fn said(error: &Json) -> Said {
     }
     let joined = parts.join(": ");
     let text = if kind.is_empty() { joined } else { format!("{kind}: {joined}") };
-    Said { kind, text: cut(&text) }
+    Said { kind, text: cut(&text), limit_bytes: error.get("bytes_limit").and_then(Json::as_u64) }
 }
 
 /// What a whole answer says.
@@ -85,7 +114,7 @@ pub(crate) fn said_by(answer: &Answer) -> Said {
         None => {
             let text = String::from_utf8_lossy(&answer.body);
             let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            Said { kind: String::new(), text: if line.is_empty() { "no reason given".to_owned() } else { cut(&line) } }
+            Said { text: if line.is_empty() { "no reason given".to_owned() } else { cut(&line) }, ..Said::default() }
         }
     }
 }
@@ -211,6 +240,24 @@ mod tests {
         ] {
             assert_eq!(meaning(status, kind), expected, "{status} {kind}");
         }
+    }
+
+    #[test]
+    fn a_request_that_is_larger_than_the_servers_limit_never_fits() {
+        let rejected = |kind: &str, reason: &str| said(&json!({"type": kind, "reason": reason})).never_fits(60_000_993);
+        let reason = |size: u64| {
+            format!(
+                "rejected execution of coordinating operation [coordinating_and_primary_bytes=900, replica_bytes=0, all_bytes=900, \
+                 coordinating_operation_bytes={size}, max_coordinating_and_primary_bytes=51897958]"
+            )
+        };
+        for kind in ["es_rejected_execution_exception", "rejected_execution_exception"] {
+            assert!(rejected(kind, &reason(60_000_993)) && !rejected(kind, &reason(51_897_958)), "{kind}");
+            assert!(!rejected(kind, "rejected execution of a task on a full queue [capacity = 10000]"));
+        }
+        assert!(!rejected("some_exception", &reason(60_000_993)));
+        let breaker = |limit: u64| said(&json!({"type": "circuit_breaking_exception", "bytes_limit": limit}));
+        assert!(breaker(1_000).never_fits(1_001) && !breaker(1_000).never_fits(1_000));
     }
 
     #[test]

@@ -81,6 +81,7 @@ async fn one(link: &mut Link, name: String, schema: &Arc<ItemSchema>) -> Result<
             made = create(link, &name, schema, &wanted).await?;
             continue;
         };
+        of_type(link, &name, &there, schema)?;
         let different = schema::differences(&there.properties, &wanted);
         let only_missing = different.iter().all(|difference| difference.there.is_none());
         if different.is_empty() {
@@ -110,9 +111,28 @@ async fn one(link: &mut Link, name: String, schema: &Arc<ItemSchema>) -> Result<
     ))
 }
 
+/// An index of another item type is never written to, whatever its fields: nobody could tell the types apart again.
+fn of_type(link: &Link, name: &str, there: &There, schema: &ItemSchema) -> Result<(), SinkError> {
+    let item = there.meta.get(META).and_then(|about| about.get("item")).and_then(Json::as_str);
+    match item.filter(|item| *item != schema.name) {
+        None => Ok(()),
+        Some(item) => Err(SinkError::new(
+            ErrorClass::Configuration,
+            format!("the index {} holds items of type {item:?}, not {:?}", called(name, there), schema.name),
+            link.place.shown.clone(),
+            "one item type an index",
+            "Name another index in -o elasticsearch://HOST:PORT/INDEX",
+        )),
+    }
+}
+
+/// An index as its owner knows it.
+fn called(name: &str, there: &There) -> String {
+    if there.is_alias { format!("{} (behind {name:?})", there.index) } else { there.index.clone() }
+}
+
 fn differs(link: &Link, name: &str, there: &There, different: &[schema::Difference], only_missing: bool) -> SinkError {
     let listed: Vec<String> = different.iter().map(ToString::to_string).collect();
-    let called = if there.is_alias { format!("{} (behind {name:?})", there.index) } else { there.index.clone() };
     let todo = if only_missing {
         "Add ?new_fields=add to the URL, or name another index in -o elasticsearch://HOST:PORT/INDEX"
     } else {
@@ -120,7 +140,7 @@ fn differs(link: &Link, name: &str, there: &There, different: &[schema::Differen
     };
     SinkError::new(
         ErrorClass::Configuration,
-        format!("the index {called} has another mapping: {}", listed.join("; ")),
+        format!("the index {} has another mapping: {}", called(name, there), listed.join("; ")),
         link.place.shown.clone(),
         "the mapping of the spider's items",
         todo,

@@ -7,6 +7,7 @@
 //! refused alone. The connection lives on a thread of its own, so the sink may be driven from any runtime, or from none.
 
 mod alias;
+mod alone;
 mod bulk;
 mod error;
 mod gone;

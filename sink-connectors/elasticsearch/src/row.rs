@@ -14,13 +14,19 @@ pub(crate) fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
         return Some(format!("the item's version {} is no instant before the year 10000", item.version));
     }
     weir_connector::misfit(schema, item, |kind, value| match (kind, value) {
-        (FieldKind::Date, Value::Str(text)) => text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok(),
-        // The server's format has years of four digits.
-        (FieldKind::Datetime, Value::Datetime(ms)) => {
-            jiff::Timestamp::from_millisecond(*ms).is_ok_and(|at| at >= jiff::Timestamp::constant(-62_135_596_800, 0))
+        (FieldKind::Date, Value::Str(text)) if text.len() != 10 || text.parse::<jiff::civil::Date>().is_err() => {
+            Some("it is no day of the calendar, written YYYY-MM-DD")
         }
-        _ => true,
+        (FieldKind::Datetime, Value::Datetime(ms)) if !has_year_of_four_digits(*ms) => {
+            Some("the index holds the years 0001 to 9999")
+        }
+        _ => None,
     })
+}
+
+/// As the server's format demands it.
+fn has_year_of_four_digits(ms: i64) -> bool {
+    jiff::Timestamp::from_millisecond(ms).is_ok_and(|at| at >= jiff::Timestamp::constant(-62_135_596_800, 0))
 }
 
 /// A hash as it is stored: as text it sorts as its number.
@@ -136,7 +142,10 @@ mod tests {
         assert_eq!(with(1, Value::Float(2.0)), None);
         assert!(with(1, Value::Str("cheap".into())).is_some_and(|why| why.contains("price") && why.contains("cheap")));
         assert!(with(5, Value::Geo { lat: 91.0, lon: 0.0 }).is_some());
-        assert!(with(4, Value::Datetime(i64::MAX)).is_some());
+        assert!(
+            with(4, Value::Datetime(i64::MAX))
+                .is_some_and(|why| why.ends_with(": the index holds the years 0001 to 9999"))
+        );
         assert!(with(3, Value::List(vec![Value::Int(1)])).is_some());
         let late = Arc::new(Item { version: u64::MAX, ..(*contract::item(1, 1, 1.0)).clone() });
         assert!(misfit(&schema, &late).is_some_and(|why| why.contains("version")));

@@ -124,6 +124,65 @@ fn a_request_that_is_too_large_is_halved_and_an_item_that_is_too_large_is_refuse
 }
 
 #[test]
+fn an_item_larger_than_the_limit_that_the_server_names_is_refused_alone_and_at_once() {
+    let fake = Fake::start();
+    let mut sink = opened(&fake, "?bulk_bytes=64KB");
+    fake.script([Script::Room { bytes: 300_000, named: true }]);
+    let outcomes = try_write(&mut sink, &[item(1, 1, 1.0), large(2, 400_000), item(3, 1, 3.0)]).unwrap();
+    assert_eq!((&outcomes[0], &outcomes[2]), (&ItemOutcome::Stored, &ItemOutcome::Stored));
+    let ItemOutcome::Refused { reason } = &outcomes[1] else { panic!("{outcomes:?}") };
+    let words = ["indexing_pressure.memory.limit", "this item alone", "max_coordinating_and_primary_bytes=300000"];
+    assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
+    let bytes = fake.bulks();
+    assert!(bytes.len() == 3 && bytes[0] < 1_000 && bytes[1] > 400_000 && bytes[2] < 1_000, "each alone: {bytes:?}");
+}
+
+#[test]
+fn an_item_for_which_there_is_never_room_holds_up_nobody_and_is_refused_in_the_end() {
+    let fake = Fake::start();
+    let mut sink = opened(&fake, "");
+    // Full, and says nothing of sizes: no item is to blame.
+    let items = [item(1, 1, 1.0), large(2, 5 << 20), item(3, 1, 3.0)];
+    fake.script([Script::Room { bytes: 0, named: false }]);
+    fake.state().may_write = Some((true, 429, "es_rejected_execution_exception"));
+    for _ in 0..30 {
+        assert_eq!(try_write(&mut sink, &items).unwrap_err().class, ErrorClass::Transient);
+    }
+    fake.state().may_write = None;
+    fake.script([Script::Room { bytes: 1 << 20, named: false }]);
+    let outcomes = try_write(&mut sink, &items).unwrap();
+    assert!(matches!(&outcomes[1], ItemOutcome::Retry { .. }), "it may fit later: {outcomes:?}");
+    assert_eq!((&outcomes[0], &outcomes[2]), (&ItemOutcome::Stored, &ItemOutcome::Stored));
+    // As the driver does: what was put off comes again, alone.
+    let mut tries = 1;
+    let outcomes = loop {
+        tries += 1;
+        match try_write(&mut sink, &items[1..2]) {
+            Ok(outcomes) => break outcomes,
+            Err(error) => assert_eq!(error.class, ErrorClass::Transient, "{error}"),
+        }
+    };
+    let ItemOutcome::Refused { reason } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(tries == 12 && reason.contains("12 times, while it took others"), "{tries}: {reason}");
+}
+
+#[test]
+fn an_index_of_another_item_type_is_refused_by_name_whatever_may_be_added() {
+    let fake = Fake::start();
+    opened(&fake, "");
+    let mut schema = weir_connector::contract::schema();
+    "thing".clone_into(&mut schema.name);
+    schema.fields[0].name = "other".to_owned();
+    let other = weir_connector::JobInfo { schemas: vec![Arc::new(schema)], ..job(None) };
+    for options in ["", "?new_fields=add", "?migrate=true"] {
+        let error = ElasticsearchSink::from_url(&fake.url(options)).unwrap().open(&other).unwrap_err();
+        assert_eq!(error.class, ErrorClass::Configuration);
+        assert!(error.what.contains("holds items of type \"listing\", not \"thing\""), "{options}: {error}");
+        assert!(error.todo.contains("another index") && !error.todo.contains("new_fields"), "{error}");
+    }
+}
+
+#[test]
 fn requests_have_the_bytes_that_the_url_allows() {
     let fake = Fake::start();
     let mut sink = opened(&fake, "?bulk_bytes=32KB");

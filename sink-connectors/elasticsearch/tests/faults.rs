@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Alias, batch, try_write};
+use common::{Alias, batch, try_write, with_value};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_connector::contract::{item, job, write};
@@ -136,4 +136,26 @@ fn a_server_without_room_pushes_back_and_gets_everything_in_the_end() {
     assert!(pushed_back > 0, "the server had room for everything at once: the test shows nothing");
     alias.refresh();
     assert_eq!(alias.ask("GET", &format!("{}/_count", alias.name), &serde_json::Value::Null)["count"], 6_000);
+
+    // An item that is larger than the server's room for all: its neighbours are stored, it is refused by the server's own numbers.
+    let huge = with_value(40_002, 0, Value::Str("x".repeat(400_000).into()));
+    let mut sink = alias.open();
+    let mut left = vec![item(40_001, 1, 1.0), huge, item(40_003, 1, 3.0)];
+    let mut settled = Vec::new();
+    within(PATIENCE, || {
+        let outcomes = try_write(&mut sink, &left).ok()?;
+        let again = left.iter().zip(&outcomes).filter(|(_, outcome)| !outcome.is_settled());
+        let again = again.map(|(item, _)| Arc::clone(item)).collect();
+        let ids = std::mem::replace(&mut left, again);
+        settled
+            .extend(ids.iter().map(|item| item.id.0 >> 64).zip(outcomes).filter(|(_, outcome)| outcome.is_settled()));
+        left.is_empty().then_some(())
+    })
+    .expect("none is held up");
+    settled.sort_by_key(|(id, _)| *id);
+    let [(_, ItemOutcome::Stored), (40_002, ItemOutcome::Refused { reason }), (_, ItemOutcome::Stored)] = &settled[..]
+    else {
+        panic!("{settled:?}")
+    };
+    assert!(reason.contains("indexing_pressure.memory.limit") && reason.contains("_operation_bytes="), "{reason}");
 }

@@ -31,11 +31,16 @@ pub(crate) fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
         return Some(format!("the item's version {} is no instant between the years 1000 and 9999", item.version));
     }
     weir_connector::misfit(schema, item, |kind, value| match (kind, value) {
-        (FieldKind::Date, Value::Str(text)) => date(text).is_some(),
-        (FieldKind::Datetime, Value::Datetime(ms)) => instant_ms(*ms).is_some(),
-        _ => true,
+        (FieldKind::Date, Value::Str(text)) if civil_date(text).is_none() => Some(NO_DATE),
+        (FieldKind::Date, Value::Str(text)) if date(text).is_none() => Some(YEARS),
+        (FieldKind::Datetime, Value::Datetime(ms)) if instant_ms(*ms).is_none() => Some(YEARS),
+        _ => None,
     })
 }
+
+/// The range that the manual promises; what lies before it may be stored, and need not compare.
+const YEARS: &str = "MySQL holds the years 1000 to 9999";
+const NO_DATE: &str = "it is no day of the calendar, written YYYY-MM-DD";
 
 /// Appends a row: `_id`, the fields' columns, the housekeeping ones. `cut_at` hears which columns were cut.
 pub(crate) fn put(
@@ -127,9 +132,13 @@ fn civil(at: jiff::Timestamp) -> Option<Bound> {
     ))
 }
 
+fn civil_date(text: &str) -> Option<jiff::civil::Date> {
+    text.parse().ok().filter(|_| text.len() == 10)
+}
+
 /// `YYYY-MM-DD`.
 fn date(text: &str) -> Option<Bound> {
-    let date: jiff::civil::Date = text.parse().ok().filter(|_| text.len() == 10)?;
+    let date = civil_date(text)?;
     let year = u16::try_from(date.year()).ok().filter(|year| (1000..=9999).contains(year))?;
     Some(Bound::Date(year, u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?, 0, 0, 0, 0))
 }
@@ -196,5 +205,17 @@ mod tests {
         assert!(with(5, Value::Geo { lat: 91.0, lon: 0.0 }).is_some());
         assert!(with(4, Value::Datetime(i64::MAX)).is_some());
         assert!(with(3, Value::List(vec![Value::Int(1)])).is_some());
+        let early = Value::Datetime(-40_000_000_000_000);
+        assert!(with(4, early).is_some_and(|why| why.ends_with(": MySQL holds the years 1000 to 9999")));
+        let day = |text: &str| {
+            let mut schema = contract::schema();
+            schema.fields[0].kind = FieldKind::Date;
+            let mut values = contract::item(1, 1, 1.0).values.clone();
+            values[0] = Value::Str(text.into());
+            misfit(&schema, &Item { values, ..(*contract::item(1, 1, 1.0)).clone() }).unwrap_or_default()
+        };
+        assert!(day("0900-01-01").ends_with("not Str(\"0900-01-01\"): MySQL holds the years 1000 to 9999"));
+        assert!(day("2015-02-29").contains("no day of the calendar"));
+        assert_eq!(day("1000-01-01"), "");
     }
 }

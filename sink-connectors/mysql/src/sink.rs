@@ -14,7 +14,7 @@ use weir_connector::{
     BatchPolicy, BoxFuture, Bridge, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
     StoredItem,
 };
-use weir_model::{Item, ItemId, Outcome};
+use weir_model::{ExtractionNote, Item, ItemId, Outcome};
 
 /// How often a batch is tried again at once when a deadlock chose it.
 const DEADLOCKS_MAX: u32 = 8;
@@ -27,7 +27,14 @@ pub struct MysqlSink {
     place: MysqlPlace,
     env: fn(&str) -> Option<String>,
     open: Option<OpenSink>,
-    cuts: BTreeMap<(String, String), u64>,
+    /// Values that were cut to their column's length, by table and column, and how many of them were told.
+    cuts: BTreeMap<(String, String), Cuts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Cuts {
+    all: u64,
+    told: u64,
 }
 
 #[derive(Debug)]
@@ -61,12 +68,6 @@ impl MysqlSink {
     #[must_use]
     pub fn new(place: MysqlPlace) -> MysqlSink {
         MysqlSink { place, env: |name| std::env::var(name).ok(), open: None, cuts: BTreeMap::new() }
-    }
-
-    /// How many values were cut to their column's length, by table and column.
-    #[must_use]
-    pub fn truncated(&self) -> &BTreeMap<(String, String), u64> {
-        &self.cuts
     }
 
     fn start(&mut self, job: &JobInfo) -> Result<Opened, SinkError> {
@@ -105,7 +106,7 @@ impl MysqlSink {
             if !self.cuts.contains_key(&(table.clone(), column.clone())) {
                 tracing::warn!(%table, %column, count, "text cut to the column's length; further cuts are only counted");
             }
-            *self.cuts.entry((table, column)).or_default() += count;
+            self.cuts.entry((table, column)).or_default().all += count;
         }
     }
 }
@@ -182,6 +183,16 @@ impl Sink for MysqlSink {
             self.say_cuts(written.cuts);
             Ok(SinkMark::default())
         })
+    }
+
+    fn notes(&mut self) -> Vec<ExtractionNote> {
+        let new = self.cuts.iter_mut().filter(|(_, cuts)| cuts.all > cuts.told);
+        let notes = new.map(|((table, column), cuts)| ExtractionNote {
+            counter: format!("items/truncated/{table}.{column}").into(),
+            count: u32::try_from(cuts.all - std::mem::replace(&mut cuts.told, cuts.all)).unwrap_or(u32::MAX),
+            example: self.place.shown.as_str().into(),
+        });
+        notes.collect()
     }
 
     fn read_back<'a>(

@@ -93,8 +93,13 @@ fn long_text_is_cut_between_characters_and_counted() {
     );
     assert_eq!(outcomes, [ItemOutcome::Stored, ItemOutcome::Stored]);
     assert_eq!(database.query("SELECT url FROM listing ORDER BY _id"), ["añ☺😀x", "añ☺😀x"]);
-    let cuts: Vec<_> = sink.truncated().iter().map(|((table, column), count)| (&**table, &**column, *count)).collect();
-    assert_eq!(cuts, [("listing", "url", 1)]);
+    let told = |sink: &mut MysqlSink| -> Vec<(String, u32)> {
+        sink.notes().into_iter().map(|note| (note.counter.into(), note.count)).collect()
+    };
+    assert_eq!(told(&mut sink), [("items/truncated/listing.url".to_owned(), 1)]);
+    assert_eq!(told(&mut sink), [], "each cut is told once");
+    write(&mut sink, &(3..9).map(|id| with_value(id, 0, Value::Str("abcdef".into()))).collect::<Vec<_>>());
+    assert_eq!(told(&mut sink), [("items/truncated/listing.url".to_owned(), 6)]);
 }
 
 #[test]

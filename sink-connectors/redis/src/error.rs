@@ -1,9 +1,9 @@
 //! The server's errors in the words of a sink: class, what was expected, which setting to change.
 //!
-//! Invariant: a code decides, never a text. A server that cannot be reached is transient: whether a crawl goes on without it is not
+//! Invariant: a code decides, never a text, but for a right that a script lacks: the server gives it no code of its own. A server that cannot be reached is transient: whether a crawl goes on without it is not
 //! decided here.
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerError};
 use weir_connector::{ErrorClass, SinkError};
 
 /// What an error's code means.
@@ -40,12 +40,28 @@ pub(crate) fn code_meaning(code: &str) -> Meaning {
     }
 }
 
+/// The server's code; `NOPERM` also for a command in a script that the account may not use.
+pub(crate) fn code_of(error: &ServerError) -> &str {
+    code_by(error.code(), error.details().unwrap_or_default())
+}
+
+fn code_by<'a>(code: &'a str, details: &str) -> &'a str {
+    // As Redis 6 and 7.0 say it, and later ones.
+    let of_rights = ["The user executing the script can't", "ACL failure in script"];
+    if code == "ERR" && of_rights.iter().any(|words| details.contains(words)) { "NOPERM" } else { code }
+}
+
+/// As `code_of`; empty when the server gave none.
+fn code(error: &RedisError) -> &str {
+    code_by(error.code().unwrap_or_default(), error.detail().unwrap_or_default())
+}
+
 pub(crate) fn meaning(error: &RedisError) -> Meaning {
     match error.kind() {
         ErrorKind::Io if weir_connector::is_of_tls(error) => Meaning::Tls,
         ErrorKind::Io | ErrorKind::Parse => Meaning::Lost,
         ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => Meaning::Setting,
-        ErrorKind::Server(_) | ErrorKind::Extension => error.code().map_or(Meaning::Broken, code_meaning),
+        ErrorKind::Server(_) | ErrorKind::Extension if !code(error).is_empty() => code_meaning(code(error)),
         _ => Meaning::Broken,
     }
 }
@@ -53,7 +69,23 @@ pub(crate) fn meaning(error: &RedisError) -> Meaning {
 /// An error of the server or the connection as the sink's.
 pub(crate) fn sink_error(action: &str, place: &str, error: &RedisError) -> SinkError {
     // The server's words; it never repeats a password.
-    by_meaning(action, place, meaning(error), error.code().unwrap_or_default(), &error.to_string())
+    by_meaning(action, place, meaning(error), code(error), &error.to_string())
+}
+
+/// What an account must be allowed to, commands of the scripts included; a test takes every one of them away in turn.
+const RIGHTS: &str = "Run on the server: ACL SETUSER USER ~PREFIX* +select +eval +evalsha +script|load +time +get +set +mget +exists +del \
+                      +pexpire +scan +hset +hget +hmget +hgetall +sadd +srem +smembers +sismember +geoadd +geosearch +zscore +zrem \
+                      (PREFIX is weir: where the URL has no prefix=), or name another user in the URL";
+
+/// The server has no database of this number.
+pub(crate) fn no_database(number: i64, place: &str, error: &RedisError) -> SinkError {
+    SinkError::new(
+        ErrorClass::Configuration,
+        format!("cannot use database {number}: {error}"),
+        place.to_owned(),
+        "the number of a database that the server has: 0 to 15, where its configuration says nothing else, 0 alone in a cluster",
+        "Correct the number behind the server in redis://HOST:PORT/NUMBER, or raise `databases` in the server's configuration",
+    )
 }
 
 pub(crate) fn by_meaning(action: &str, place: &str, meaning: Meaning, code: &str, said: &str) -> SinkError {
@@ -83,11 +115,7 @@ pub(crate) fn by_meaning(action: &str, place: &str, meaning: Meaning, code: &str
             "Name the primary server in -o redis://HOST:PORT/...; it is tried again",
         ),
         (Meaning::Busy | Meaning::NoScript, _) => (Transient, "a server that is ready", "It is tried again"),
-        (Meaning::Setting, "NOPERM") => (
-            Configuration,
-            "an account that may use HSET, DEL, GEOADD, EVALSHA, SCRIPT and the keys of the prefix",
-            "Widen its rights (ACL SETUSER), or name another user in the URL",
-        ),
+        (Meaning::Setting, "NOPERM") => (Configuration, "an account with all the rights that weir needs", RIGHTS),
         (Meaning::Setting, "MOVED" | "ASK" | "CROSSSLOT") => {
             (Configuration, "a single server", "A cluster is not supported: name a server that is none")
         }

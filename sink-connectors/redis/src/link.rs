@@ -5,7 +5,7 @@ use crate::place::RedisPlace;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline,
-    RedisConnectionInfo, RedisResult, TlsCertificates, Value as Answer,
+    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value as Answer,
 };
 use weir_connector::{ErrorClass, Secret, SinkError};
 
@@ -23,7 +23,7 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     pub fn new(place: RedisPlace, password: &Secret) -> Result<Link, SinkError> {
-        let mut account = RedisConnectionInfo::default().set_db(place.database).set_skip_set_lib_name();
+        let mut account = RedisConnectionInfo::default().set_skip_set_lib_name();
         if !place.user.is_empty() {
             account = account.set_username(&place.user);
         }
@@ -48,10 +48,10 @@ impl Link {
     pub async fn run(&mut self, action: &str, pipe: &mut Pipeline) -> Result<Vec<Answer>, SinkError> {
         pipe.ignore_errors();
         let was_idle = self.connection.is_some();
-        let mut result = self.once(pipe).await;
+        let mut result = self.once(action, pipe).await?;
         if was_idle && result.as_ref().is_err_and(|error| error::meaning(error) == Meaning::Lost && !error.is_timeout())
         {
-            result = self.once(pipe).await;
+            result = self.once(action, pipe).await?;
         }
         result.map_err(|error| error::sink_error(action, &self.place.shown, &error))
     }
@@ -73,19 +73,36 @@ impl Link {
         answer.ok_or_else(broken)
     }
 
-    async fn once(&mut self, pipe: &Pipeline) -> RedisResult<Vec<Answer>> {
+    /// The outer error is of the connection's making.
+    async fn once(&mut self, action: &str, pipe: &Pipeline) -> Result<RedisResult<Vec<Answer>>, SinkError> {
         if self.connection.is_none() {
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.place.connect_timeout))
-                .set_response_timeout(Some(self.place.timeout));
-            self.connection = Some(self.client.get_multiplexed_async_connection_with_config(&config).await?);
+            self.connection = Some(self.connect(action).await?);
         }
         let connection = self.connection.as_mut().expect("made above");
         let result = pipe.query_async(connection).await;
         if result.as_ref().is_err_and(|error| error::meaning(error) == Meaning::Lost) {
             self.connection = None;
         }
-        result
+        Ok(result)
+    }
+
+    async fn connect(&self, action: &str) -> Result<MultiplexedConnection, SinkError> {
+        let shown = &self.place.shown;
+        let told = |error: RedisError| error::sink_error(action, shown, &error);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.place.connect_timeout))
+            .set_response_timeout(Some(self.place.timeout));
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(told)?;
+        let database = self.place.database;
+        // Not by the client, which loses the server's code.
+        if database != 0 {
+            let selected: RedisResult<()> = redis::cmd("SELECT").arg(database).query_async(&mut connection).await;
+            selected.map_err(|error| match error.code() {
+                Some("ERR") => error::no_database(database, shown, &error),
+                _ => told(error),
+            })?;
+        }
+        Ok(connection)
     }
 }
 

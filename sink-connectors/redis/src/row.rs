@@ -3,12 +3,12 @@
 use weir_connector::text::{self, JsonStyle};
 use weir_model::{FieldKind, Item, ItemSchema, Value};
 
-/// Latitudes beyond this have no cell in a geo set (EPSG:3857); the hash has the place all the same.
-pub(crate) const LAT_MAX: f64 = 85.051_128_78;
+/// Latitudes from this on have no cell in a geo set (EPSG:3857); a set of its own names such items.
+const LAT_MAX: f64 = 85.051_128_78;
 
 /// Why an item does not fit its type; `None` when it does.
 pub(crate) fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
-    weir_connector::misfit(schema, item, |_, _| true)
+    weir_connector::misfit(schema, item, |_, _| None)
 }
 
 /// A value's text; `None` for a null, which has no field in the hash.
@@ -28,11 +28,26 @@ pub(crate) fn cell(kind: FieldKind, value: &Value) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A place for a geo set; `None` when there is none, or it lies where geo sets have no cells.
-pub(crate) fn in_geo_set(value: Option<&Value>) -> Option<(f64, f64)> {
+/// Which set an item's id goes to for a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Spot {
+    /// It has none.
+    None,
+    /// The geo set.
+    Cell { lat: f64, lon: f64 },
+    /// Where geo sets have no cells.
+    Beyond,
+}
+
+/// The spot of a place.
+pub(crate) fn spot(value: Option<&Value>) -> Spot {
     match value {
-        Some(Value::Geo { lat, lon }) if lat.abs() <= LAT_MAX => Some((*lat, *lon)),
-        _ => None,
+        // The server takes its world's last edges and then does not find what lies on them: 180 degrees are -180 as well.
+        Some(Value::Geo { lat, lon }) if lat.abs() < LAT_MAX => {
+            Spot::Cell { lat: *lat, lon: if *lon >= 180.0 { -180.0 } else { *lon } }
+        }
+        Some(Value::Geo { .. }) => Spot::Beyond,
+        _ => Spot::None,
     }
 }
 
@@ -69,8 +84,10 @@ mod tests {
 
     #[test]
     fn a_place_at_a_pole_has_no_cell_in_a_geo_set() {
-        assert_eq!(in_geo_set(Some(&Value::Geo { lat: 51.5, lon: -0.1 })), Some((51.5, -0.1)));
-        assert_eq!(in_geo_set(Some(&Value::Geo { lat: 89.0, lon: 0.0 })), None);
-        assert_eq!((in_geo_set(Some(&Value::Null)), in_geo_set(None)), (None, None));
+        assert_eq!(spot(Some(&Value::Geo { lat: 51.5, lon: -0.1 })), Spot::Cell { lat: 51.5, lon: -0.1 });
+        assert_eq!(spot(Some(&Value::Geo { lat: -89.0, lon: 0.0 })), Spot::Beyond);
+        assert_eq!(spot(Some(&Value::Geo { lat: LAT_MAX, lon: 0.0 })), Spot::Beyond);
+        assert_eq!(spot(Some(&Value::Geo { lat: 1.0, lon: 180.0 })), Spot::Cell { lat: 1.0, lon: -180.0 });
+        assert_eq!((spot(Some(&Value::Null)), spot(None)), (Spot::None, Spot::None));
     }
 }

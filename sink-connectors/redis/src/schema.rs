@@ -14,8 +14,21 @@ pub(crate) struct Keys {
     prefix: String,
     /// The generation.
     pub mark: String,
-    /// For each place its field's position, with the geo set.
-    pub places: Vec<(usize, String)>,
+    /// Where rights are tried.
+    pub trial: String,
+    /// See there.
+    pub places: Vec<Place>,
+}
+
+/// A field with a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its position in the item.
+    pub field: usize,
+    /// The geo set of ids.
+    pub geo: String,
+    /// The set of ids whose places lie where geo sets have no cells.
+    pub beyond: String,
 }
 
 impl Keys {
@@ -35,7 +48,14 @@ impl Keys {
         let places = schema.fields.iter().enumerate().filter(|(_, field)| is_place(field));
         Ok(Keys {
             mark: format!("{prefix}_generation"),
-            places: places.map(|(at, field)| (at, geo_key(&place.prefix, &schema.name, &field.name))).collect(),
+            trial: format!("{prefix}_trial"),
+            places: places
+                .map(|(at, field)| Place {
+                    field: at,
+                    geo: geo_key(&place.prefix, &schema.name, &field.name),
+                    beyond: beyond_key(&place.prefix, &schema.name, &field.name),
+                })
+                .collect(),
             prefix,
         })
     }
@@ -59,6 +79,12 @@ impl Keys {
         (id.len() == 32).then(|| u128::from_str_radix(id, 16).ok().map(ItemId)).flatten()
     }
 
+    /// The keys that a script about an item gets: its hash, then two sets for each place.
+    pub fn of_item(&self, id: ItemId) -> Vec<String> {
+        let sets = self.places.iter().flat_map(|place| [place.geo.clone(), place.beyond.clone()]);
+        std::iter::once(self.item(id)).chain(sets).collect()
+    }
+
     /// An item's hash.
     pub fn item(&self, id: ItemId) -> String {
         format!("{}{id}", self.prefix)
@@ -72,6 +98,11 @@ fn is_place(field: &Field) -> bool {
 /// The geo set of a type's field.
 pub(crate) fn geo_key(prefix: &str, item: &str, field: &str) -> String {
     format!("{prefix}{item}:geo:{field}")
+}
+
+/// The set of those whose places no geo set can hold.
+pub(crate) fn beyond_key(prefix: &str, item: &str, field: &str) -> String {
+    format!("{prefix}{item}:beyond:{field}")
 }
 
 /// The set of `TYPE FIELD` of all places under a prefix.
@@ -95,7 +126,8 @@ mod tests {
         let keys = Keys::new(&place, &contract::schema()).unwrap();
         assert_eq!(keys.item(ItemId(255)), "x:listing:000000000000000000000000000000ff");
         assert_eq!(keys.mark, "x:listing:_generation");
-        assert_eq!(keys.places, [(5, "x:listing:geo:location".to_owned())]);
+        let (geo, beyond) = ("x:listing:geo:location".to_owned(), "x:listing:beyond:location".to_owned());
+        assert_eq!(keys.places, [Place { field: 5, geo, beyond }]);
     }
 
     #[test]

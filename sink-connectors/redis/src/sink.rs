@@ -6,10 +6,10 @@ use crate::error::{self, Meaning};
 use crate::link::Link;
 use crate::place::RedisPlace;
 use crate::readback::Walk;
-use crate::row;
+use crate::row::{self, Spot};
 use crate::schema::{Keys, places_key, types_key};
-use crate::script::{DELIST, MARK, WRITE};
-use redis::{Pipeline, Value as Answer};
+use crate::script::{DELIST, MARK, TRIAL, WRITE};
+use redis::{Pipeline, ServerError, Value as Answer};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -110,13 +110,15 @@ impl State {
             let mut command = redis::cmd("HSET");
             command.arg(types_key(&place.prefix)).arg(&schema.name).arg(fields::remembered(schema));
             self.link.ask::<i64>("open", command).await?;
-            for (at, _) in &keys.places {
+            for spot in &keys.places {
                 let mut command = redis::cmd("SADD");
-                command.arg(places_key(&place.prefix)).arg(format!("{} {}", schema.name, schema.fields[*at].name));
+                let field = &schema.fields[spot.field].name;
+                command.arg(places_key(&place.prefix)).arg(format!("{} {field}", schema.name));
                 self.link.ask::<i64>("open", command).await?;
             }
         }
         self.load().await?;
+        self.try_rights().await?;
         Ok(generation)
     }
 
@@ -124,6 +126,20 @@ impl State {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(WRITE);
         self.script = self.link.ask("open", command).await?;
+        Ok(())
+    }
+
+    /// Does once what writing does, and leaves nothing.
+    async fn try_rights(&mut self) -> Result<(), SinkError> {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(TRIAL);
+        let trial: String = self.link.ask("open", command).await?;
+        for (_, keys) in &self.types {
+            let mut pipe = redis::pipe();
+            pipe.cmd("MGET").arg(&keys.mark);
+            pipe.cmd("EVALSHA").arg(&trial).arg(1).arg(&keys.trial);
+            self.link.all::<Answer>("open", pipe).await?;
+        }
         Ok(())
     }
 
@@ -185,7 +201,7 @@ impl State {
                 Some(Answer::Int(1)) => ItemOutcome::Stored,
                 Some(Answer::Int(0)) => ItemOutcome::Unchanged,
                 Some(Answer::Int(-1)) => ItemOutcome::Stale,
-                Some(Answer::ServerError(error)) => match error::code_meaning(error.code()) {
+                Some(Answer::ServerError(error)) => match error::code_meaning(error::code_of(&error)) {
                     Meaning::NoScript => return Ok(None),
                     Meaning::Row => ItemOutcome::Refused {
                         reason: format!(
@@ -194,9 +210,9 @@ impl State {
                             error.details().unwrap_or_default()
                         ),
                     },
-                    meaning => return Err(self.failed(meaning, error.code(), error.details().unwrap_or_default())),
+                    meaning => return Err(self.failed(meaning, &error)),
                 },
-                other => return Err(self.failed(Meaning::Broken, "", &format!("an unexpected answer: {other:?}"))),
+                other => return Err(self.unexpected(&other)),
             });
         }
         Ok(Some(outcomes.into_iter().flatten().collect()))
@@ -210,10 +226,8 @@ impl State {
         for part in ids.chunks(PIPELINE_ITEMS_MAX) {
             let mut pipe = redis::pipe();
             for id in part {
-                let command = pipe.cmd("EVAL").arg(DELIST).arg(1 + keys.places.len()).arg(keys.item(*id));
-                for (_, set) in &keys.places {
-                    command.arg(set);
-                }
+                let keys = keys.of_item(*id);
+                let command = pipe.cmd("EVAL").arg(DELIST).arg(keys.len()).arg(keys);
                 command.arg(at).arg(text::version_as_time(at)).arg(id.to_hex());
             }
             let answers: Vec<i64> = self.link.all("delist", pipe).await?;
@@ -230,15 +244,14 @@ impl State {
         let id = item.id.to_hex();
         let hash = format!("{:016x}", item.hash);
         let life_ms = self.link.place.ttl.map_or(0, |ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        let command = pipe.cmd("EVALSHA").arg(&self.script).arg(1 + keys.places.len()).arg(keys.item(item.id));
-        for (_, set) in &keys.places {
-            command.arg(set);
-        }
+        let names = keys.of_item(item.id);
+        let command = pipe.cmd("EVALSHA").arg(&self.script).arg(names.len()).arg(names);
         command.arg(item.version).arg(&hash).arg(life_ms).arg(&id);
-        for (at, _) in &keys.places {
-            match row::in_geo_set(item.values.get(*at)) {
-                Some((lat, lon)) => command.arg(lon).arg(lat),
-                None => command.arg("").arg(""),
+        for place in &keys.places {
+            match row::spot(item.values.get(place.field)) {
+                Spot::Cell { lat, lon } => command.arg(lon).arg(lat),
+                Spot::Beyond => command.arg("beyond").arg(""),
+                Spot::None => command.arg("").arg(""),
             };
         }
         for (field, value) in schema.fields.iter().zip(&item.values) {
@@ -262,15 +275,19 @@ impl State {
                 "Run the same command again: every item is written anew. To keep data over a restart set appendonly yes and \
                  appendfsync always on the server",
             )),
-            Some(Answer::ServerError(error)) => {
-                Err(self.failed(error::code_meaning(error.code()), error.code(), error.details().unwrap_or_default()))
-            }
-            other => Err(self.failed(Meaning::Broken, "", &format!("an unexpected answer: {other:?}"))),
+            Some(Answer::ServerError(error)) => Err(self.failed(error::code_meaning(error::code_of(&error)), &error)),
+            other => Err(self.unexpected(&other)),
         }
     }
 
-    fn failed(&self, meaning: Meaning, code: &str, details: &str) -> SinkError {
-        error::by_meaning("write", &self.link.place.shown, meaning, code, &format!("{code} {details}"))
+    fn failed(&self, meaning: Meaning, error: &ServerError) -> SinkError {
+        let said = format!("{} {}", error.code(), error.details().unwrap_or_default());
+        error::by_meaning("write", &self.link.place.shown, meaning, error::code_of(error), &said)
+    }
+
+    fn unexpected(&self, answer: &Option<Answer>) -> SinkError {
+        let said = format!("an unexpected answer: {answer:?}");
+        error::by_meaning("write", &self.link.place.shown, Meaning::Broken, "", &said)
     }
 }
 

@@ -7,7 +7,7 @@ use common::{Keys, job_with, try_write, with_value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_connector::contract::{self, item, job, wait, write};
-use weir_connector::{ErrorClass, ItemOutcome, Near, Reader, Sink};
+use weir_connector::{ErrorClass, ItemOutcome, Near, Reader, Sink, SinkError};
 use weir_geo::Location;
 use weir_model::Value;
 use weir_redis::{RedisCache, RedisReader, RedisSink};
@@ -74,6 +74,23 @@ fn a_place_beyond_the_geo_sets_is_kept_in_the_hash() {
     assert!(matches!(&outcomes[..], [ItemOutcome::Stored, ItemOutcome::Refused { .. }]), "{outcomes:?}");
     assert_eq!(keys.ask::<String>(&format!("HGET {SECOND} location")), "89.0,0.0");
     assert_eq!(keys.ask::<i64>("EXISTS ~listing:geo:location"), 0);
+    let beyond = || keys.ask::<Vec<String>>("SMEMBERS ~listing:beyond:location");
+    assert_eq!(beyond(), ["00000000000000020000000000000005"]);
+    // It moves from one set to the other and back, and goes with its listing.
+    let at = |version: u64, lat: f64| with_value(2, version, 5, Value::Geo { lat, lon: 0.0 });
+    write(&mut sink, &[at(2, 85.0)]);
+    assert_eq!((beyond().len(), keys.ask::<i64>("ZCARD ~listing:geo:location")), (0, 1));
+    write(&mut sink, &[at(3, -85.1)]);
+    assert_eq!((beyond().len(), keys.ask::<i64>("ZCARD ~listing:geo:location")), (1, 0));
+    wait(sink.delist(0, &[item(2, 1, 1.0).id], 5)).unwrap();
+    assert_eq!(beyond().len(), 0);
+    write(&mut sink, &[at(6, 90.0)]);
+    assert_eq!(beyond().len(), 1);
+    // One that has expired is forgotten when somebody looks.
+    keys.ask::<i64>(&format!("DEL {SECOND}"));
+    let near = Near::new(Location::new(90.0, 0.0).unwrap(), 3);
+    assert_eq!(wait(RedisReader::from_url(&keys.url()).unwrap().nearest(&near)).unwrap(), []);
+    assert_eq!(beyond().len(), 0);
 }
 
 #[test]
@@ -345,7 +362,8 @@ fn wrong_settings_are_named() {
     let url = format!("redis://:hunter2@127.0.0.1:{}/0", server.port());
     RedisSink::from_url(&url).unwrap().open(&job(None)).unwrap();
     let number = refused(&format!("redis://:hunter2@127.0.0.1:{}/99", server.port()));
-    assert!(number.to_string().contains("DB index"), "{number}");
+    assert!(number.class == ErrorClass::Configuration && number.what.contains("database 99"), "{number}");
+    assert!(number.what.contains("DB index") && number.todo.contains("databases"), "{number}");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let port = refused(&format!("redis://127.0.0.1:{free}/0"));
     assert!(port.class == ErrorClass::Transient && port.todo.contains("port"), "{port}");
@@ -359,6 +377,59 @@ fn an_account_that_may_only_read_is_refused_before_the_crawl() {
     let url = format!("redis://reader:x@127.0.0.1:{}/0", server.port());
     let error = RedisSink::from_url(&url).unwrap().open(&job(None)).unwrap_err();
     assert!(error.class == ErrorClass::Configuration && error.todo.contains("ACL SETUSER"), "{error}");
+}
+
+/// Whatever weir does with a server, by an account, in database 1.
+fn everything(port: u16) -> Result<(), SinkError> {
+    let url = format!("redis://weir:x@127.0.0.1:{port}/1?prefix=homes:&ttl=1h");
+    let mut sink = RedisSink::from_url(&url)?;
+    sink.open(&job(None))?;
+    let at = |id: u32, version: u64, lat: f64| with_value(id, version, 5, Value::Geo { lat, lon: 0.0 });
+    for (version, lat) in [(1, 51.5), (2, 89.0), (3, 51.5)] {
+        let outcomes = try_write(&mut sink, &[at(2, version, lat), item(3, version, 1.0)])?;
+        let stored = outcomes.iter().all(|outcome| *outcome == ItemOutcome::Stored);
+        assert!(stored, "a missing right is no item's fault: {outcomes:?}");
+    }
+    wait(sink.delist(0, &[item(3, 1, 1.0).id], 9))?;
+    wait(sink.read_back(&job(None), &mut |_| ()))?;
+    let near = Near::new(Location::new(51.5, 0.0).unwrap(), 3);
+    assert_eq!(wait(RedisReader::from_url(&url)?.nearest(&near))?.len(), 1);
+    let cache = RedisCache::from_url(&url)?;
+    wait(cache.set_many(&[("angel", vec![1], Duration::from_secs(9))]))?;
+    assert_eq!(wait(cache.get_many(&["angel"]))?, [Some(vec![1])]);
+    Ok(())
+}
+
+#[test]
+fn an_account_needs_exactly_the_rights_that_the_error_lists() {
+    let server = Service::builder(Kind::Redis).start().unwrap();
+    let admin = |command: &str| {
+        let mut connection = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+        let mut words = command.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.exec(&mut connection).unwrap();
+    };
+    admin("ACL SETUSER weir on >x");
+    let error = everything(server.port()).unwrap_err();
+    assert_eq!(error.class, ErrorClass::Configuration, "{error}");
+    let (_, command) = error.todo.split_once("ACL SETUSER USER ~PREFIX* ").unwrap();
+    let rights: Vec<&str> = command.split(' ').take_while(|word| word.starts_with('+')).collect();
+    admin(&format!("ACL SETUSER weir ~homes:* {}", rights.join(" ")));
+    everything(server.port()).unwrap();
+    for right in &rights {
+        admin(&format!("ACL SETUSER weir -{}", &right[1..]));
+        admin("FLUSHALL");
+        let url = format!("redis://weir:x@127.0.0.1:{}/1?prefix=homes:", server.port());
+        let reads = ["+scan", "+hget", "+hgetall", "+smembers", "+geosearch"].contains(right);
+        assert_eq!(RedisSink::from_url(&url).unwrap().open(&job(None)).is_ok(), reads, "{right} before the crawl");
+        let error = everything(server.port()).expect_err(right);
+        assert!(error.class == ErrorClass::Configuration && error.todo.contains("ACL SETUSER"), "{right}: {error}");
+        admin(&format!("ACL SETUSER weir {right}"));
+    }
+    everything(server.port()).unwrap();
 }
 
 #[test]

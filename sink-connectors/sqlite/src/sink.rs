@@ -240,7 +240,7 @@ fn misfit(schema: &ItemSchema, item: &Item) -> Option<String> {
     if i64::try_from(item.version).is_err() {
         return Some(format!("the item's version {} is beyond 2^63", item.version));
     }
-    weir_connector::misfit(schema, item, |_, _| true)
+    weir_connector::misfit(schema, item, |_, _| None)
 }
 
 impl Sink for SqliteSink {

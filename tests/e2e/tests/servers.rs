@@ -82,6 +82,14 @@ impl Servers {
         Ok(keys)
     }
 
+    /// Scripts that Redis has run since it started: one for each item that is written to it, and one for each opening.
+    fn scripts(&self) -> anyhow::Result<u64> {
+        let told = redis(&self.redis, &["INFO", "commandstats"])?;
+        // `cmdstat_evalsha:calls=4,usec=9,...`
+        let calls = told.iter().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        Ok(calls.and_then(|line| line.split(',').next()).map_or(Ok(0), str::parse)?)
+    }
+
     /// What the table holds, as the feed's items are.
     fn rows(&self) -> anyhow::Result<std::collections::BTreeMap<String, Value>> {
         let statement = "SELECT JSON_OBJECT('title', title, 'price', price, 'description', description, 'address', address, \
@@ -107,6 +115,7 @@ fn stats(output: &std::process::Output) -> anyhow::Result<Value> {
 #[test]
 fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -> anyhow::Result<()> {
     let (stand, servers) = (Stand::new(20), Servers::start()?);
+    let earlier = servers.scripts()?;
     run(&mut servers.crawl(&stand, "first.jsonl"), 0)?;
     let meant = expected(&stand.site, &stand.base());
     compare(&read_feed(&stand.path("first.jsonl"))?, &meant)?;
@@ -124,12 +133,17 @@ fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -
     let written = elastic::writes(port, "portal")?;
     ensure!(written == meant.len() as u64, "{written} documents were written for {} listings", meant.len());
     let before = sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")?;
+    let scripts = servers.scripts()? - earlier;
+    ensure!(scripts == meant.len() as u64 + 1, "Redis ran {scripts} scripts for {} listings", meant.len());
     let again = stats(&run(&mut servers.crawl(&stand, "second.jsonl"), 0)?)?;
     compare(&read_feed(&stand.path("second.jsonl"))?, &meant)?;
     let after = sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")?;
     ensure!(before == after, "rows were written again: {before:?}, then {after:?}");
     ensure!(elastic::writes(port, "portal")? == written, "documents were written again");
-    ensure!(again["items/unchanged"].as_u64() >= Some(meant.len() as u64), "{again}");
+    ensure!(servers.scripts()? - earlier == scripts + 1, "hashes were written again");
+    // Three servers hold every item; the feed gets them all.
+    ensure!(again["items/unchanged"] == 3 * meant.len() as u64, "{again}");
+    ensure!(again["items/stored"] == meant.len() as u64, "{again}");
     // Sinks that were emptied are filled again; the other one is left alone.
     redis(&servers.redis, &["FLUSHALL"])?;
     elastic::ask(port, "DELETE", "portal-000001", &Value::Null)?;
@@ -137,7 +151,15 @@ fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -
     ensure!(sql(&servers.mysql, "SELECT COUNT(*), MIN(_job), MAX(_job) FROM portal.property")? == before);
     let filled = servers.hashes()?.len();
     ensure!(filled == meant.len(), "{filled} hashes after the flush, meant were {}", meant.len());
-    compare(&elastic::documents(port, "portal")?, &meant)
+    compare(&elastic::documents(port, "portal")?, &meant)?;
+    // What a column is too short for is cut, and every cut is in the stats.
+    sql(&servers.mysql, "TRUNCATE portal.property")?;
+    sql(&servers.mysql, "ALTER TABLE portal.property MODIFY title VARCHAR(12) CHARACTER SET utf8mb4")?;
+    let short = stats(&run(&mut servers.crawl(&stand, "fourth.jsonl"), 0)?)?;
+    let long = |item: &&Value| item["title"].as_str().is_some_and(|title| title.chars().count() > 12);
+    let long = meant.values().filter(long).count();
+    ensure!(long > 0 && short["items/truncated/property.title"] == long as u64, "{long} titles are too long: {short}");
+    Ok(())
 }
 
 #[test]

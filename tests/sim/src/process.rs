@@ -590,7 +590,7 @@ impl Sim {
             let said: Vec<String> = outcomes.iter().map(|(id, verdict)| format!("{:x} {verdict:?}", id.0)).collect();
             format!("sink {at} says {}", said.join(", "))
         });
-        self.feed(Input::Written { job: JOB, sink, outcomes, reasons: Vec::new(), mark });
+        self.feed(Input::Written { job: JOB, sink, outcomes, reasons: Vec::new(), mark, notes: Vec::new() });
         self.begin_batch(at);
         Ok(())
     }
@@ -602,7 +602,8 @@ impl Sim {
         if self.sabotage == Some(Sabotage::GivesUp) && failures > 10 {
             let outcomes = self.sinks[at].pretend();
             let sink = self.sinks[at].id;
-            self.feed(Input::Written { job: JOB, sink, outcomes, reasons: Vec::new(), mark: None });
+            let (reasons, notes) = (Vec::new(), Vec::new());
+            self.feed(Input::Written { job: JOB, sink, outcomes, reasons, mark: None, notes });
             self.begin_batch(at);
             return Ok(());
         }

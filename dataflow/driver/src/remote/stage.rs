@@ -252,8 +252,8 @@ impl StageDriver {
         let input = match message {
             ToDriver::Remote(event) => return self.take_outside(*event),
             ToDriver::Written { job, sink, written } => {
-                let Written { outcomes, reasons, mark, .. } = written;
-                Input::Written { job, sink, outcomes, reasons, mark }
+                let Written { outcomes, reasons, mark, notes, .. } = written;
+                Input::Written { job, sink, outcomes, reasons, mark, notes }
             }
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Geocoded(events) => Input::Geocoded(events),

@@ -3,8 +3,9 @@
 use super::{item, job, wait, write};
 use crate::{Condition, Found, Near, Reader, Sink};
 use serde_json::json;
+use std::sync::Arc;
 use weir_geo::Location;
-use weir_model::Outcome;
+use weir_model::{Item, Outcome, Value};
 
 /// Listings that are written, every other one with a place; places repeat after a hundred.
 const LISTINGS: u32 = 300;
@@ -76,4 +77,30 @@ pub fn nearest(mut sink: Box<dyn Sink>, reader: &dyn Reader) {
     let sydney = Near { at: Location::new(-33.87, 151.21).expect("a place"), limit: 1, ..near };
     let far = wait(reader.nearest(&sydney)).expect("it is found");
     assert!(far.len() == 1 && far[0].km > 16_000.0, "the nearest may be far away: {far:?}");
+    at_the_pole(&mut *sink, reader);
+}
+
+/// Beyond 85.05 degrees, where maps of squares and the cells of geo sets end.
+fn at_the_pole(sink: &mut dyn Sink, reader: &dyn Reader) {
+    let at = |id: u32, version: u64, lat: f64, lon: f64| {
+        let mut values = item(id, version, 1.0).values.clone();
+        values[5] = Value::Geo { lat, lon };
+        Arc::new(Item { values, ..(*item(id, version, 1.0)).clone() })
+    };
+    let mut put = |items: &[Arc<Item>], gone: &[u32]| {
+        sink.open(&job(None)).expect("the place is opened");
+        write(sink, items);
+        let gone: Vec<_> = gone.iter().map(|id| item(*id, 1, 1.0).id).collect();
+        wait(sink.delist(0, &gone, 9)).expect("they are marked");
+        wait(sink.finish(Outcome::Finished, true)).expect("it finishes");
+    };
+    let near = Near { within_km: Some(600.0), ..Near::new(Location::new(89.5, 180.0).expect("a place"), 10) };
+    let nearest = || -> Vec<(u32, f64)> {
+        let found = wait(reader.nearest(&near)).expect("it is found");
+        found.iter().map(|found| ((found.id.0 >> 64) as u32, found.km.round())).collect()
+    };
+    put(&[at(401, 1, 89.0, 0.0), at(402, 1, 85.0, 180.0), at(403, 1, 88.0, -90.0), at(404, 1, 80.0, 0.0)], &[]);
+    assert_eq!(nearest(), [(401, 167.0), (403, 229.0), (402, 500.0)]);
+    put(&[at(401, 2, 51.5, 0.0), at(404, 2, 90.0, 0.0)], &[403]);
+    assert_eq!(nearest(), [(404, 56.0), (402, 500.0)], "one has moved away, one here, one is gone");
 }

@@ -24,6 +24,8 @@ pub enum Script {
     Silence,
     /// Requests of more bytes get 413, others pass; this stays.
     Limit(usize),
+    /// Requests of more bytes get 429, with size and limit in the reason or without, others pass; this stays.
+    Room { bytes: usize, named: bool },
     /// A request with this text in it gets 400 as a whole, others pass; this stays.
     Dislike(&'static str),
 }
@@ -231,7 +233,7 @@ impl State {
                 }
             };
         }
-        let stays = matches!(self.script.front(), Some(Script::Limit(_) | Script::Dislike(_)));
+        let stays = matches!(self.script.front(), Some(Script::Limit(_) | Script::Room { .. } | Script::Dislike(_)));
         let script = if stays { self.script.front().cloned() } else { self.script.pop_front() }.unwrap_or(Script::Pass);
         let error = |status: u16, kind: &str| {
             Reply::Say(status, json!({"error": {"type": kind, "reason": "scripted"}, "status": status}).to_string())
@@ -239,6 +241,17 @@ impl State {
         match script {
             Script::Answer(status, body) => Reply::Say(status, body),
             Script::Limit(bytes) if body.len() > bytes => Reply::Say(413, String::new()),
+            Script::Room { bytes, named } if body.len() > bytes => {
+                let numbers = format!(
+                    "[coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, coordinating_operation_bytes={}, \
+                     max_coordinating_and_primary_bytes={bytes}]",
+                    body.len()
+                );
+                let reason =
+                    format!("rejected execution of coordinating operation {}", if named { &numbers } else { "" });
+                let error = json!({"type": "es_rejected_execution_exception", "reason": reason});
+                Reply::Say(429, json!({"error": error, "status": 429}).to_string())
+            }
             Script::Dislike(text) if body.contains(text) => error(400, "illegal_argument_exception"),
             Script::Items(chosen) => Reply::Say(200, self.apply(body, &chosen)),
             Script::CutAfter(bytes) => Reply::Half(self.apply(body, &[]), bytes),
@@ -246,7 +259,9 @@ impl State {
                 self.apply(body, &[]);
                 Reply::Nothing
             }
-            Script::Pass | Script::Limit(_) | Script::Dislike(_) => Reply::Say(200, self.apply(body, &[])),
+            Script::Pass | Script::Limit(_) | Script::Room { .. } | Script::Dislike(_) => {
+                Reply::Say(200, self.apply(body, &[]))
+            }
         }
     }
 
