@@ -247,6 +247,10 @@ impl Sink for MarkingSink {
         self.sink.write(items, outcomes)
     }
 
+    fn unopened(&mut self) {
+        self.sink.unopened();
+    }
+
     fn can_delist(&self) -> bool {
         true
     }
