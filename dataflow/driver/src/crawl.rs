@@ -13,8 +13,9 @@ use crate::backfill::Rows;
 use crate::clock::SystemClock;
 use crate::compute::{self, Broken, Computer};
 use crate::delisting::Delisting;
-use crate::document::Wanted;
+use crate::document::{Chosen, Document, Wanted};
 use crate::embedded::Driver;
+use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::events::{Events, EventsOf};
 use crate::fetchers::Fetchers;
@@ -22,7 +23,9 @@ use crate::figures::JobFigures;
 use crate::geocoder::GeocodeThread;
 use crate::journal::JournalThread;
 use crate::law::{self, ControlSocket, Law, LawNews, PolicyWatch};
-use crate::opening::{fetch_parts, open_engine, open_sink};
+use crate::letter_file::DeadLetters;
+use crate::letters::Letter;
+use crate::opening::{Opening, fetch_parts, open_engine, open_sinks};
 use crate::replay;
 use crate::report::{CrawlOptions, CrawlReport, Observer, Output};
 use crate::sinks::{SinkStart, SinkThread, Written};
@@ -46,6 +49,37 @@ pub(crate) enum ToDriver {
     Remote(Box<crate::remote::FromOutside>),
     JournalFailed(CrawlError),
     Failed(CrawlError),
+}
+
+/// What a job needs of others before it begins.
+struct Ready {
+    rows: Option<Rows>,
+    letters: Vec<Letter>,
+    /// Its sinks, each with whether it is there.
+    opened: Vec<(Output, bool)>,
+}
+
+/// Looks at what is to be filled or replayed, and opens the sinks. After an error nothing of it stays.
+fn ready(
+    options: &mut CrawlOptions,
+    chosen: &Chosen,
+    known: &DeadLetters,
+    engine: &mut Engine,
+    document: &mut Document,
+) -> Result<Ready, CrawlError> {
+    let rows = match options.backfill.take() {
+        Some(backfill) => {
+            let waiters_max =
+                options.geocoding.as_ref().map_or(usize::MAX, |geocoding| geocoding.geocoding.config.waiters_max);
+            let place = (&*document, &*options.state);
+            Some(Rows::new(backfill, chosen.job, place, &options.spider, waiters_max)?)
+        }
+        None => None,
+    };
+    let letters = replay::letters(options, known, &chosen.sinks)?;
+    let (outputs, job) = (std::mem::take(&mut options.sinks), (chosen.job, chosen.started));
+    let opened = open_sinks(outputs, &chosen.sinks, job, &options.spider, engine, document, Opening::Once)?;
+    Ok(Ready { rows, letters, opened })
 }
 
 /// Runs one job to its end.
@@ -76,6 +110,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         schemas: options.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
         now: started_at.unix_ms(),
     };
+    let before = state.document.clone();
     let chosen = state.document.choose(&wanted, options.fresh)?;
     state.document.began(chosen.job, started_at);
     state.save()?;
@@ -114,31 +149,30 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         }
         return Ok(report);
     }
-    let rows = match options.backfill.take() {
-        Some(backfill) => {
-            let waiters_max =
-                options.geocoding.as_ref().map_or(usize::MAX, |geocoding| geocoding.geocoding.config.waiters_max);
-            let place = (&document, &*options.state);
-            Some(Rows::new(backfill, chosen.job, place, &options.spider, waiters_max)?)
+    let ready = ready(&mut options, &chosen, state.letters.known(), &mut engine, &mut document);
+    let Ready { rows, letters, opened } = match ready {
+        Ok(ready) => ready,
+        Err(error) if chosen.continued => return Err(error),
+        Err(error) => {
+            // Nothing was written for it: as if it had never been asked for, so that nobody is told to finish it first.
+            state.document = before;
+            state.save()?;
+            return Err(error);
         }
-        None => None,
     };
-    let letters = replay::letters(&options, state.letters.known(), &chosen.sinks)?;
     let snapshot_bytes = options.settings.journal_snapshot_bytes;
     let (to_driver, inbox) = channel();
     let mut sinks = Vec::new();
     let this = document.job(chosen.job.0).expect("it was chosen from this document");
     let mut delisting = Delisting::new(&document, this, &options.spider);
-    for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
-        let is_there =
-            open_sink(&mut output, *id, (chosen.job, chosen.started), &options.spider, &mut engine, &mut document)?;
-        let Output { sink, required } = output;
+    for ((Output { sink, required }, is_there), id) in opened.into_iter().zip(&chosen.sinks) {
         let marks = options.settings.delist && is_there;
         let sink = if marks { delisting.wrap(*id, sink, &options.stop) } else { sink };
         let start = SinkStart {
             job: chosen.job,
             id: *id,
             name: sink.describe().url,
+            schemas: options.spider.schemas().to_vec(),
             batch: options.settings.sink_batch_items.min(sink.describe().batch.items_max),
             sink: is_there.then_some(sink),
             required,

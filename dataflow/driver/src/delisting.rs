@@ -251,6 +251,10 @@ impl Sink for MarkingSink {
         self.sink.notes()
     }
 
+    fn unopened(&mut self) {
+        self.sink.unopened();
+    }
+
     fn can_delist(&self) -> bool {
         true
     }

@@ -7,6 +7,7 @@ use crate::error::CrawlError;
 use crate::remote::JobPart;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use weir_connector::identity;
 use weir_model::json::JobHeader;
 use weir_model::{ItemSchema, JobId, Outcome, SinkId, Tick, UnixMs};
 
@@ -93,7 +94,7 @@ pub struct Untold {
 /// A sink that this state has written to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SinkEntry {
-    /// Its name: the redacted URL.
+    /// Its name: the redacted URL with which it was opened last.
     pub name: String,
     /// Its generation mark when it was last opened.
     pub generation: u64,
@@ -208,7 +209,7 @@ impl Document {
                 stage.index, stage.of, stage.stack, stage.stack
             )));
         }
-        let sinks = wanted.sinks.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
+        let sinks = self.sinks_of(&wanted.sinks)?;
         let hash = format!("{:016x}", wanted.spider_hash);
         let mut given_up = Vec::new();
         let best_effort = wanted.best_effort.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
@@ -272,9 +273,27 @@ impl Document {
         u128::from_str_radix(&self.state, 16).unwrap_or_default()
     }
 
-    /// The number of a sink.
+    /// The numbers of a job's sinks: each its own.
+    pub fn sinks_of(&mut self, names: &[String]) -> Result<Vec<SinkId>, CrawlError> {
+        let numbers = names.iter().map(|name| self.sink(name)).collect::<Result<Vec<_>, _>>()?;
+        for (at, number) in numbers.iter().enumerate() {
+            if let Some(first) = numbers[..at].iter().position(|other| other == number) {
+                return Err(CrawlError::Usage(format!(
+                    "-o {} and -o {} are one place, expected a sink for each place. Leave one out",
+                    names[first], names[at]
+                )));
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// The number of a sink: of the place that its name means, whoever asks there and however.
     pub fn sink(&mut self, name: &str) -> Result<SinkId, CrawlError> {
-        let at = match self.sinks.iter().position(|entry| entry.name == name) {
+        let meant = identity(name);
+        let known = self.sinks.iter().position(|entry| entry.name == name);
+        // An older weir gave a place a number for each way to write it.
+        let known = known.or_else(|| self.sinks.iter().rposition(|entry| identity(&entry.name) == meant));
+        let at = match known {
             Some(at) => at,
             None if self.sinks.len() == SINKS_MAX => {
                 return Err(CrawlError::Usage(format!(
@@ -360,6 +379,22 @@ mod tests {
         document.opened(first.job);
         let said = document.choose(&wanted("a"), false).expect_err("it writes to the other one").to_string();
         assert!(said.contains("items.csv") && said.contains("--fresh"), "{said}");
+    }
+
+    #[test]
+    fn a_place_keeps_its_number_however_it_is_named_and_one_job_writes_to_it_once() {
+        let mut document = Document::default();
+        let sinks = |sinks: &[&str]| Wanted { sinks: sinks.iter().map(|name| (*name).into()).collect(), ..wanted("a") };
+        // As an older weir kept it.
+        let first = document.choose(&sinks(&["mysql://***@h/db/t?timeout=9s", "items.jsonl"]), false).expect("a job");
+        document.opened(first.job);
+        let same = sinks(&["mysql://me@h:3306/db/t?add_columns=true", "./items.jsonl"]);
+        let again = document.choose(&same, false).expect("the same sinks");
+        assert_eq!((again.job, again.sinks), (first.job, first.sinks));
+        assert_eq!(document.sinks.len(), 2);
+        let twice = sinks(&["redis://h/0", "redis://h?ttl=3d"]);
+        let said = document.choose(&twice, false).expect_err("one place").to_string();
+        assert!(said.contains("redis://h/0 and -o redis://h?ttl=3d are one place"), "{said}");
     }
 
     #[test]

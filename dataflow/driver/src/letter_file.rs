@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use weir_connector::read;
 use weir_model::crash;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -40,6 +41,9 @@ pub struct KeptLetter {
     /// Names of the item's values, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
+    /// What a person calls the item: its key's values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What a file of dead letters holds.
@@ -302,6 +306,7 @@ fn named(letter: &Letter, document: &Document) -> KeptLetter {
         sink: None,
         item_type: None,
         fields: Vec::new(),
+        key: None,
     };
     if let Content::Item { sink, .. } = &letter.content {
         kept.sink = document.sinks.get(usize::from(sink.0)).map(|sink| sink.name.clone());
@@ -311,6 +316,7 @@ fn named(letter: &Letter, document: &Document) -> KeptLetter {
     {
         kept.item_type = Some(schema.name.clone());
         kept.fields = schema.fields.iter().map(|field| field.name.clone()).collect();
+        kept.key = read::name_of(schema, item);
     }
     kept
 }

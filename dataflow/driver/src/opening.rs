@@ -10,7 +10,7 @@ use crate::report::{CrawlOptions, Output};
 use crate::settings::{Order, Settings};
 use crate::state::State;
 use std::sync::Arc;
-use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark};
+use weir_connector::{ErrorClass, JobInfo, SinkKind, SinkMark, asks_for_more};
 use weir_frontier::retry::RetryPolicy;
 use weir_frontier::{Addr, ComputeStep, FrontierConfig, GeocodeField, JobSpec, LawBook};
 use weir_geo::GeoConfig;
@@ -184,16 +184,50 @@ fn compute_step(computation: &Computation) -> ComputeStep {
     ComputeStep { schema, fields: computation.fields.clone() }
 }
 
-/// Opens a sink; one that is new to the state, or was emptied, gets every item. False: it is away, and not required.
-pub(crate) fn open_sink(
+/// Who waits for a sink that is away when a job begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Nobody: the command ends.
+    Once,
+    /// A stage, which tries again.
+    Again,
+}
+
+/// Opens a job's sinks in their order, each with whether it is there. When one cannot be opened nothing stays that the others made for it.
+pub(crate) fn open_sinks(
+    mut outputs: Vec<Output>,
+    ids: &[SinkId],
+    job: (JobId, UnixMs),
+    spider: &Spider,
+    engine: &mut Engine,
+    document: &mut Document,
+    opening: Opening,
+) -> Result<Vec<(Output, bool)>, CrawlError> {
+    let mut are_there = Vec::with_capacity(outputs.len());
+    for (at, id) in (0..outputs.len()).zip(ids) {
+        match open_sink(&mut outputs[at], *id, job, spider, engine, document, opening) {
+            Ok(is_there) => are_there.push(is_there),
+            Err(error) => {
+                outputs[..=at].iter_mut().for_each(|output| output.sink.unopened());
+                return Err(error);
+            }
+        }
+    }
+    Ok(outputs.into_iter().zip(are_there).collect())
+}
+
+/// Opens a sink; one that is new to the state, was emptied or is to hold more gets every item. False: it is away, and not required.
+fn open_sink(
     Output { sink, required }: &mut Output,
     id: SinkId,
     (job, started): (JobId, UnixMs),
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
+    opening: Opening,
 ) -> Result<bool, CrawlError> {
     let required = *required;
+    let name = sink.describe().url;
     let info = JobInfo {
         state: document.state_id(),
         job,
@@ -207,18 +241,27 @@ pub(crate) fn open_sink(
         Err(error) if error.class == ErrorClass::Configuration => return Err(CrawlError::Usage(error.to_string())),
         Err(error) if !required => {
             tracing::warn!(
-                sink = sink.describe().url,
-                %error,
+                sink = name,
+                error = %error.not_tried_again(),
                 "the sink cannot be opened; it is not required: the crawl goes on without it, the next run brings what it missed"
             );
             return Ok(false);
         }
-        Err(error) => return Err(CrawlError::Sink { name: sink.describe().url, error: error.to_string() }),
+        Err(error) => {
+            let error = match (error.class, opening) {
+                (ErrorClass::Transient, Opening::Once) => error.not_tried_again().and(
+                    "At its start a crawl waits for no sink, and nothing is lost: run the same command again when it answers",
+                ),
+                _ => error,
+            };
+            return Err(CrawlError::Sink { name, error: error.to_string() });
+        }
     };
     let entry = &mut document.sinks[usize::from(id.0)];
-    if entry.generation != opened.generation {
+    if entry.generation != opened.generation || asks_for_more(&entry.name, &name) {
         engine.reset_sink(id);
         entry.generation = opened.generation;
     }
+    entry.name = name;
     Ok(true)
 }

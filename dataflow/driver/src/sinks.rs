@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use weir_connector::{ErrorClass, ItemOutcome, Sink, SinkError, SinkKind, SinkMark};
-use weir_model::{Clock, ExtractionNote, Item, JobId, Outcome, SinkId, Tick};
+use weir_connector::{ErrorClass, ItemOutcome, Sink, SinkError, SinkKind, SinkMark, read};
+use weir_model::{Clock, ExtractionNote, Item, ItemSchema, JobId, Outcome, SinkId, Tick};
 use weir_stage::{OutboxId, SinkVerdict};
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -56,6 +56,8 @@ pub(crate) struct SinkStart {
     pub name: String,
     /// `None`: it could not be opened and is not required; everything for it is missed.
     pub sink: Option<Box<dyn Sink>>,
+    /// The job's item types.
+    pub schemas: Vec<Arc<ItemSchema>>,
     /// Items in a batch.
     pub batch: usize,
     /// The crawl waits for it.
@@ -160,6 +162,7 @@ impl SinkThread {
 struct Server {
     name: String,
     sink: Option<Box<dyn Sink>>,
+    schemas: Vec<Arc<ItemSchema>>,
     required: bool,
     stop: Arc<AtomicBool>,
     runtime: tokio::runtime::Runtime,
@@ -181,8 +184,8 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| Failure::Runtime(error.to_string()))?;
-        let SinkStart { job, id, name, sink, batch, required, stop, clock } = start;
-        let mut server = Server { name, sink, required, stop, runtime, clock, away_until: None };
+        let SinkStart { job, id, name, sink, schemas, batch, required, stop, clock } = start;
+        let mut server = Server { name, sink, schemas, required, stop, runtime, clock, away_until: None };
         let mut waiting: Vec<(OutboxId, Arc<Item>)> = Vec::new();
         let mut committed = None;
         let mut finish = None;
@@ -217,7 +220,7 @@ impl Server {
                 let count = waiting.len().min(batch);
                 let (ids, items): (Vec<OutboxId>, Vec<Arc<Item>>) = waiting.drain(..count).unzip();
                 let attempted = server.write(&items)?;
-                let written = server.told(&ids, attempted);
+                let written = server.told(&ids, &items, attempted);
                 leaves = written.leaves;
                 if driver.send(ToDriver::Written { job, sink: id, written }).is_err() {
                     return Ok(None);
@@ -234,15 +237,16 @@ impl Server {
     }
 
     /// Each item's fate, with the reasons of those that were refused.
-    fn told(&mut self, ids: &[OutboxId], attempted: Attempted) -> Written {
+    fn told(&mut self, ids: &[OutboxId], items: &[Arc<Item>], attempted: Attempted) -> Written {
         let notes = self.sink.as_mut().map(|sink| sink.notes()).unwrap_or_default();
         let mut written = Written { mark: attempted.mark.map(|mark| mark.0), notes, ..Written::default() };
-        for (id, outcome) in ids.iter().zip(attempted.outcomes) {
+        for ((id, item), outcome) in ids.iter().zip(items).zip(attempted.outcomes) {
             let verdict = match outcome {
                 Some(ItemOutcome::Stored | ItemOutcome::Unchanged) => SinkVerdict::Stored,
                 Some(ItemOutcome::Stale) => SinkVerdict::Stale,
                 Some(ItemOutcome::Refused { reason }) => {
-                    tracing::error!(sink = self.name, %reason, "item refused");
+                    let item = read::called(&self.schemas, item);
+                    tracing::error!(sink = self.name, item, %reason, "item refused");
                     written.reasons.push((*id, reason.into()));
                     SinkVerdict::Refused
                 }

@@ -11,11 +11,11 @@ use crate::opening::recover;
 use crate::state::State;
 use std::path::Path;
 use std::sync::Arc;
-use weir_connector::{JobInfo, Read, Sink, StoredItem};
+use weir_connector::{JobInfo, Read, Sink, StoredItem, identity};
 use weir_frontier::FrontierConfig;
 use weir_geo::{Location, hash_with_location};
 use weir_model::{Clock, FieldKind, ItemSchema, JobId, Value};
-use weir_spider::identity;
+use weir_spider::identity as content;
 use weir_stage::{KnownItem, Stage, StageConfig};
 
 /// Geocoded fields of an item whose order of filling is tried out.
@@ -70,14 +70,21 @@ pub(crate) fn each_of_job(engine: &Engine, document: &Document, entry: &JobEntry
     });
 }
 
+/// The number of a job's sink by a name of its place.
+pub(crate) fn number_of(document: &Document, entry: &JobEntry, name: &str) -> Option<u8> {
+    let meant = identity(name);
+    let is_it = |at: &u8| document.sinks.get(usize::from(*at)).is_some_and(|sink| identity(&sink.name) == meant);
+    entry.sinks.iter().copied().find(is_it)
+}
+
 /// The name of a sink, which must be one of the job's.
 pub(crate) fn check_sink(document: &Document, entry: &JobEntry, sink: &dyn Sink) -> Result<String, CrawlError> {
     let name = sink.describe().url;
-    let names: Vec<&str> =
-        entry.sinks.iter().filter_map(|at| document.sinks.get(usize::from(*at))).map(|sink| &*sink.name).collect();
-    if names.contains(&name.as_str()) {
+    if number_of(document, entry, &name).is_some() {
         return Ok(name);
     }
+    let names: Vec<&str> =
+        entry.sinks.iter().filter_map(|at| document.sinks.get(usize::from(*at))).map(|sink| &*sink.name).collect();
     Err(CrawlError::Usage(format!(
         "job {}: {name} is none of its sinks, expected one of {}",
         entry.id,
@@ -93,7 +100,7 @@ pub(crate) fn read_back(
 ) -> Result<Result<(), weir_connector::SinkError>, CrawlError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CrawlError::System { what: "a sink's runtime", error })?;
-    Ok(runtime.block_on(sink.read_back(info, each)))
+    Ok(runtime.block_on(sink.read_back(info, each)).map_err(weir_connector::SinkError::not_tried_again))
 }
 
 /// The values of a row.
@@ -135,7 +142,7 @@ pub(crate) struct StoredContent {
 pub(crate) fn content_of(schema: &ItemSchema, stored: &StoredItem) -> StoredContent {
     let Values { values, unsure, foreign } = values_of(schema, stored);
     // Without a key of its own an item's identity is its content, and a location came after it.
-    let id = if schema.key.is_empty() && unsure { None } else { identity::identity_of(schema, &values).0 };
+    let id = if schema.key.is_empty() && unsure { None } else { content::identity_of(schema, &values).0 };
     let hashes = match (foreign, unsure) {
         (true, _) => Some(Vec::new()),
         (false, true) => None,
@@ -171,7 +178,7 @@ fn in_every_order(
 ) {
     let mut before = values.to_vec();
     found.iter().for_each(|(at, _)| before[*at] = Value::Null);
-    let page = identity::identity_of(schema, &before).1;
+    let page = content::identity_of(schema, &before).1;
     hashes.push(found.iter().fold(page, |hash, (at, location)| hash_with_location(hash, *at, Some(*location))));
     for place in places {
         if !found.contains(place) {
@@ -202,7 +209,7 @@ mod tests {
             key_scope: KeyScope::Spider,
         };
         let (here, there) = (Location::new(51.5, 0.5).unwrap(), Location::new(48.0, 2.0).unwrap());
-        let page = identity::identity_of(&schema, &[Value::Str("u".into()), Value::Null, Value::Null]).1;
+        let page = content::identity_of(&schema, &[Value::Str("u".into()), Value::Null, Value::Null]).1;
         let hashes = hashes_of(&schema, &[Value::Str("u".into()), here.into(), there.into()]);
         let forth = hash_with_location(hash_with_location(page, 1, Some(here)), 2, Some(there));
         let back = hash_with_location(hash_with_location(page, 2, Some(there)), 1, Some(here));

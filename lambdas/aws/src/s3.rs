@@ -57,6 +57,25 @@ impl S3Artifacts {
         done
     }
 
+    /// Copies an object to the end of an open file, a piece at a time.
+    ///
+    /// # Errors
+    /// When it is not there, does not come whole, or cannot be written.
+    pub async fn download(&self, key: &str, to: &mut File) -> Result<(), QueueError> {
+        let found = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+        let mut body = found.map_err(|error| judge(&self.what("GetObject", key), error))?.body;
+        loop {
+            match body.try_next().await {
+                Ok(Some(bytes)) => std::io::Write::write_all(to, &bytes).map_err(|error| {
+                    let message = format!("cannot write what comes from {key}: {error}");
+                    QueueError::new(QueueErrorClass::Permanent, message)
+                })?,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(self.ended_early(key, &error)),
+            }
+        }
+    }
+
     async fn pieces(
         &self,
         key: &str,
@@ -89,15 +108,17 @@ impl S3Artifacts {
         format!("s3 {call} {}/{key}", self.name)
     }
 
+    fn ended_early(&self, key: &str, error: &dyn std::fmt::Display) -> QueueError {
+        let message = format!("{}: the body ended early: {error}", self.what("GetObject", key));
+        QueueError::new(QueueErrorClass::Transient, message)
+    }
+
     async fn read(&self, key: &str) -> Result<Vec<u8>, QueueError> {
         let found = self.client.get_object().bucket(&self.bucket).key(key).send().await;
         let found = found.map_err(|error| judge(&self.what("GetObject", key), error))?;
         match found.body.collect().await {
             Ok(bytes) => Ok(bytes.to_vec()),
-            Err(error) => {
-                let message = format!("{}: the body ended early: {error}", self.what("GetObject", key));
-                Err(QueueError::new(QueueErrorClass::Transient, message))
-            }
+            Err(error) => Err(self.ended_early(key, &error)),
         }
     }
 

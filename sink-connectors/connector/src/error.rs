@@ -51,6 +51,26 @@ impl SinkError {
         )
     }
 
+    /// The error as it is told where nobody tries again by himself: at the start of a crawl, and by commands that only read.
+    #[must_use]
+    pub fn not_tried_again(mut self) -> SinkError {
+        let todo = self.todo.replace("; it is tried again", "").replace("It is tried again; ", "");
+        let todo = todo.replace("It is tried again", "");
+        let mut letters = todo.trim().chars();
+        self.todo = letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect());
+        self
+    }
+
+    /// The error with another sentence behind what to do.
+    #[must_use]
+    pub fn and(mut self, sentence: &str) -> SinkError {
+        if !self.todo.is_empty() {
+            self.todo.push_str(if self.todo.ends_with(['.', '?', '!']) { " " } else { ". " });
+        }
+        self.todo.push_str(sentence);
+        self
+    }
+
     /// An error of the file system.
     #[must_use]
     pub fn io(action: &str, place: &std::path::Path, error: &std::io::Error) -> SinkError {
@@ -76,5 +96,23 @@ impl SinkError {
             _ => (ErrorClass::Permanent, "a working disk", "Check the disk, then run the same command again"),
         };
         SinkError::new(class, format!("cannot {action} ({error})"), place.display().to_string(), expected, todo)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_tries_again_nobody_says_so() {
+        let told = |todo: &str| {
+            let error = SinkError::new(ErrorClass::Transient, "away", "redis://h/0", "a server", todo);
+            error.not_tried_again().and("Nothing is lost").todo
+        };
+        assert_eq!(told("Check the port; it is tried again"), "Check the port. Nothing is lost");
+        assert_eq!(told("Is it up? It is tried again"), "Is it up? Nothing is lost");
+        assert_eq!(told("It is tried again; make room there"), "Make room there. Nothing is lost");
+        assert_eq!(told("It is tried again"), "Nothing is lost");
+        assert_eq!(told("Raise max_connections"), "Raise max_connections. Nothing is lost");
     }
 }

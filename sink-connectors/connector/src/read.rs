@@ -3,6 +3,7 @@
 //! Invariant: what comes back is the value that was written, or `Unsure` with the likeliest where the text does not tell (a plain value in
 //! a JSON field may have been text or JSON); what nobody wrote is an error.
 
+use std::sync::Arc;
 use weir_model::{Field, FieldKind, Item, ItemId, ItemSchema, Value};
 
 /// What is read back of an item.
@@ -55,6 +56,20 @@ pub fn name_of(schema: &ItemSchema, item: &Item) -> Option<String> {
     let values = item.values.iter().cloned().map(Read::Value).collect();
     StoredItem { schema: item.schema, id: Some(item.id), version: None, hash: None, values }.name(schema)
 }
+
+/// What a person calls an item of a job with these types: its key's values, else its id; no longer than a line of a log bears.
+#[must_use]
+pub fn called(schemas: &[Arc<ItemSchema>], item: &Item) -> String {
+    let name = schemas.get(usize::from(item.schema)).and_then(|schema| name_of(schema, item));
+    let name = name.unwrap_or_else(|| item.id.to_hex());
+    match name.char_indices().nth(NAME_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
+}
+
+/// A URL is shorter; a key that is a whole description would fill the log.
+const NAME_CHARS_MAX: usize = 300;
 
 /// A value of text, as SQLite, Redis and CSV have it; `None`: nothing there.
 #[must_use]
@@ -179,6 +194,9 @@ mod tests {
     fn an_item_is_called_by_its_key() {
         let schema = contract::schema();
         assert_eq!(name_of(&schema, &contract::item(7, 1, 1.0)).as_deref(), Some("http://site/00007"));
+        let item = contract::item(7, 1, 1.0);
+        assert_eq!(called(&[Arc::new(schema.clone())], &item), "http://site/00007");
+        assert_eq!(called(&[], &item), item.id.to_hex());
         let other = ItemSchema { key: vec!["rooms".into(), "url".into()], ..schema };
         assert_eq!(name_of(&other, &contract::item(7, 1, 1.0)).as_deref(), Some("7 http://site/00007"));
     }

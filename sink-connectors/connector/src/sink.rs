@@ -14,6 +14,10 @@ pub trait Sink: Send {
     /// reason before anything was written.
     fn open(&mut self, job: &JobInfo) -> Result<Opened, SinkError>;
 
+    /// The job does not begin after all, since another of its sinks cannot be opened: takes away what `open` made for it alone. Nothing was
+    /// written since `open`, which may have failed; what was written before stays.
+    fn unopened(&mut self) {}
+
     /// Writes items. Pushes exactly one outcome an item, in order, onto `outcomes` (which it empties first). When it returns `Ok`,
     /// what is called stored is durable, and the mark says how far. After `Err` nothing is promised: the same items come again.
     fn write<'a>(

@@ -1,6 +1,6 @@
-//! Sink URLs: what stands behind `-o`. Pure; secrets are redacted wherever a URL is shown.
+//! Sink URLs: what stands behind `-o`. Pure; secrets are redacted wherever a URL is shown (`shown`).
 
-use crate::{ErrorClass, SinkError};
+use crate::{ErrorClass, SinkError, redact};
 use std::path::{Path, PathBuf};
 
 /// What is written into a feed file.
@@ -281,36 +281,6 @@ fn ftp_place(rest: &str, query: &str, wrong: &Wrong<'_>) -> Result<FeedPlace, Si
     }
 }
 
-/// A URL as it may be shown: user, password and parameters that sound secret are starred.
-#[must_use]
-pub fn redact(url: &str) -> String {
-    let (head, query) = url.split_once('?').map_or((url, None), |(head, query)| (head, Some(query)));
-    let mut out = match head.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-            match authority.rsplit_once('@') {
-                Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-                None => head.to_owned(),
-            }
-        }
-        None => head.to_owned(),
-    };
-    if let Some(query) = query {
-        let secret = |name: &str| {
-            ["pass", "secret", "token", "key", "auth", "credential", "signature"]
-                .iter()
-                .any(|word| name.to_ascii_lowercase().contains(word))
-        };
-        let shown = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if secret(name) => format!("{name}=***"),
-            _ => pair.to_owned(),
-        });
-        out.push('?');
-        out.push_str(&shown.collect::<Vec<_>>().join("&"));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,11 +376,5 @@ mod tests {
                 && SinkUrl::parse("sqlite:").is_err()
                 && SinkUrl::parse("sqlite:x.db?wal=no").is_err()
         );
-    }
-
-    #[test]
-    fn secrets_never_show() {
-        assert_eq!(redact("mysql://u:p@w@h:3306/db?password=x&a=b"), "mysql://***@h:3306/db?password=***&a=b");
-        assert_eq!(redact("items.jsonl"), "items.jsonl");
     }
 }

@@ -261,6 +261,14 @@ impl Remote for FtpRemote {
         Ok(())
     }
 
+    fn get(&mut self, name: &str, to: &mut File) -> Result<(), SinkError> {
+        let mut stream = self.connect()?;
+        let copied = stream.retr(name, |source| std::io::copy(source, to).map_err(FtpError::ConnectionError));
+        copied.map_err(|error| self.judge("read", name, &error))?;
+        let _ = stream.quit(); // as above
+        Ok(())
+    }
+
     fn remove(&mut self, name: &str) -> Result<(), SinkError> {
         let mut stream = self.connect()?;
         match stream.rm(name) {

@@ -6,6 +6,7 @@
 //! Invariants: what `check` accepts can be written; a row group holds about `GROUP_BYTES_MAX` of log, and no more is ever in memory.
 
 mod column;
+mod read;
 
 use crate::part::HOUSEKEEPING;
 use column::{Leaf, Source};
@@ -14,6 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{Type, TypePtr};
+pub(crate) use read::read;
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;

@@ -3,6 +3,9 @@
 //! A feed has an item's fields and nothing else: no identity, no version, no type. The type is the one whose fields a row has.
 //! CSV does not tell an empty text from none, nor where the values of a list end: such values are unsure.
 
+mod xml;
+
+use crate::parquet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -29,6 +32,21 @@ pub(crate) fn read_back(
             "Put it back, or name it as the job did with -o",
         )
     })?;
+    read_file(path, file, format, compression, job, each)
+}
+
+/// Every row of a feed that is open; `path` is for people.
+pub(crate) fn read_file(
+    path: &Path,
+    file: File,
+    format: FeedFormat,
+    compression: Compression,
+    job: &JobInfo,
+    each: &mut dyn FnMut(StoredItem),
+) -> Result<(), SinkError> {
+    if format == FeedFormat::Parquet {
+        return parquet::read(path, file, job, each);
+    }
     let plain: Box<dyn std::io::Read> = match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
@@ -37,8 +55,8 @@ pub(crate) fn read_back(
     let mut reader = BufReader::with_capacity(1 << 16, plain);
     match format {
         FeedFormat::Csv => csv(path, &mut reader, job, each),
-        FeedFormat::JsonLines | FeedFormat::Json => lines(path, &mut reader, job, each),
-        FeedFormat::Xml | FeedFormat::Parquet => Err(foreign(path, 1, "a format that is not read back")),
+        FeedFormat::Xml => xml::read(path, &mut reader, job, each),
+        FeedFormat::JsonLines | FeedFormat::Json | FeedFormat::Parquet => lines(path, &mut reader, job, each),
     }
 }
 

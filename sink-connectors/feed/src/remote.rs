@@ -1,5 +1,6 @@
 //! A place that is no disk of this machine: what a feed needs of it.
 
+use std::fs::File;
 use std::path::Path;
 use weir_connector::SinkError;
 
@@ -20,6 +21,12 @@ pub trait Remote: Send {
     /// # Errors
     /// When it is not there, whole and durable.
     fn put(&mut self, name: &str, file: &Path) -> Result<(), SinkError>;
+
+    /// Copies a file from there to the end of an open one here.
+    ///
+    /// # Errors
+    /// When it is not there, or not all of it came.
+    fn get(&mut self, name: &str, to: &mut File) -> Result<(), SinkError>;
 
     /// Takes a file away; one that is gone already is no error.
     ///

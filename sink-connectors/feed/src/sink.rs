@@ -85,6 +85,8 @@ struct Job {
     /// What was told last: after a failure everything goes back to it.
     told: Mark,
     failed: bool,
+    /// Nothing of it was ever told: what `open` made is nobody's if the job does not begin.
+    fresh: bool,
     number: u64,
     pending_from: u64,
     /// Parts below are in the state's mark.
@@ -215,11 +217,12 @@ impl FeedSink {
                 "Put the part's number into the name, or leave the limits of parts away",
             ));
         }
-        if self.existing == Existing::Append && !self.template.has_number() && !self.can_append() {
+        let appends_to_file = self.existing == Existing::Append && !self.template.has_number();
+        if appends_to_file && !self.can_append() && info.resume.is_none() && self.is_taken(info, 1)? {
             return Err(self.configuration(
-                "nothing can be appended to such a feed",
-                "JSON Lines or CSV on this machine",
-                "Write -o PATH.jsonl, or a name with %(batch_id)d, or give --overwrite",
+                "nothing can be appended to such a feed, and it exists already, from another job",
+                "JSON Lines or CSV on this machine, parts (%(batch_id)d in the name), or a file that is not there yet",
+                "Name another file with -o, such as PATH.jsonl; a crawl replaces one with --overwrite",
             ));
         }
         let mut options = self.options.clone();
@@ -240,6 +243,7 @@ impl FeedSink {
             housekeeping: self.housekeeping,
             columns,
         };
+        let fresh = info.resume.is_none();
         let told = match &info.resume {
             Some(mark) => Mark::read(mark).ok_or_else(|| {
                 self.configuration(
@@ -253,12 +257,12 @@ impl FeedSink {
                 Mark { number, pending_from: number, open: None }
             }
         };
-        let fresh = info.resume.is_none();
         self.job = Some(Job {
             info: JobInfo { resume: None, ..info.clone() },
             options,
             rows,
             failed: false,
+            fresh,
             number: told.number,
             pending_from: told.pending_from,
             committed: told.number,
@@ -367,6 +371,14 @@ impl Sink for FeedSink {
         // A feed belongs to its job and holds every item of it.
         let generation = u64::from_str_radix(&job.tag()[32..], 16).unwrap_or_default() ^ job.state as u64;
         Ok(Opened { generation })
+    }
+
+    fn unopened(&mut self) {
+        if self.job.as_ref().is_some_and(|job| job.fresh) {
+            // What stays is taken away by the next job that writes there, when it may.
+            let _ = self.discard();
+        }
+        self.job = None;
     }
 
     fn write<'a>(

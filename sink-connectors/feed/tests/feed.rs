@@ -3,11 +3,12 @@
 
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 use weir_connector::contract::{self, Place, item, job, poison, wait, write};
-use weir_connector::{ErrorClass, FeedFormat, ItemOutcome, Sink, SinkMark};
+use weir_connector::{ErrorClass, FeedFormat, ItemOutcome, Read, Sink, SinkMark, StoredItem};
 use weir_feed::{Charset, Existing, ExportOptions, FeedSink};
-use weir_model::Outcome;
+use weir_model::{FieldKind, Item, Outcome, Value};
 
 struct Folder {
     dir: TempDir,
@@ -21,6 +22,10 @@ impl Folder {
 
     fn path(&self) -> PathBuf {
         self.dir.path().join("out/items.feed")
+    }
+
+    fn sink_of(&self, format: FeedFormat) -> FeedSink {
+        FeedSink::new(self.path(), format)
     }
 
     fn text(&self) -> String {
@@ -162,7 +167,15 @@ fn appending_to_csv_writes_no_second_header_and_to_json_is_refused() {
     finished(&mut sink);
     assert!(folder.text().starts_with("url,price\r\nx,1\nhttp://site/00001,1.0,"), "{}", folder.text());
     let mut json = FeedSink::new(folder.path(), FeedFormat::Json).with_existing(Existing::Append);
-    assert!(json.open(&job(None)).unwrap_err().to_string().contains("jsonl"));
+    let mut other = job(None);
+    other.job.0 += 1;
+    assert!(json.open(&other).unwrap_err().to_string().contains("jsonl"));
+    // A file that is not there yet needs no appending.
+    std::fs::remove_file(folder.path()).unwrap();
+    json.open(&other).unwrap();
+    write(&mut json, &[item(1, 1, 1.0)]);
+    finished(&mut json);
+    assert!(folder.text().starts_with('['));
 }
 
 #[test]
@@ -216,4 +229,102 @@ fn housekeeping_and_charset_are_options() {
     let text: String = bytes.iter().map(|&byte| byte as char).collect();
     assert!(text.lines().next().unwrap().ends_with("new,_id,_job,_spider,_version,_hash,_fetched_at"));
     assert!(text.contains(",7,contract,1420074061000007,3ff0000000000000,2015-01-01T01:01:01.000007Z\r\n"), "{text}");
+}
+
+/// What a feed with the suite's items, and texts that formats find hard, reads back as.
+fn read_back(sink: &mut dyn Sink) -> Vec<StoredItem> {
+    let mut rows = Vec::new();
+    wait(sink.read_back(&job(None), &mut |row| rows.push(row))).unwrap();
+    rows
+}
+
+#[test]
+fn xml_and_parquet_read_back_as_what_was_written() {
+    for format in [FeedFormat::Xml, FeedFormat::Parquet] {
+        let folder = Folder::new(format);
+        let mut hard = Item::clone(&item(3, 1, 2.5));
+        let text = contract::schema().position("url").unwrap();
+        hard.values[text] = Value::Str("a\r\nb\rc <&> ]]> \u{85}é\t".into());
+        let items = [item(1, 1, 334.1), item(2, 1, 1.0), Arc::new(hard)];
+        let mut sink = folder.sink_of(format);
+        sink.open(&job(None)).unwrap();
+        write(&mut sink, &items);
+        finished(&mut sink);
+        let rows = read_back(&mut folder.sink_of(format));
+        assert_eq!(rows.len(), 3, "{format:?}");
+        let schema = contract::schema();
+        let mut sure = 0;
+        for (row, item) in rows.iter().zip(&items) {
+            for ((field, read), value) in schema.fields.iter().zip(&row.values).zip(&item.values) {
+                match read {
+                    Read::Value(read) => {
+                        assert_eq!(read, value, "{format:?}: {}", field.name);
+                        sure += 1;
+                    }
+                    // Empty elements, and JSON in XML.
+                    Read::Unsure(_) => assert!(
+                        field.kind == FieldKind::Json || (format == FeedFormat::Xml && empty(value)),
+                        "{format:?}: {} {value:?}",
+                        field.name
+                    ),
+                    Read::Foreign => panic!("{format:?}: {} {value:?} is foreign", field.name),
+                }
+            }
+        }
+        assert!(sure > items.len() * 4, "{sure}");
+    }
+}
+
+fn empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Str(text) => text.is_empty(),
+        Value::List(values) => values.is_empty(),
+        _ => false,
+    }
+}
+
+#[test]
+fn xml_that_was_cut_or_changed_is_said() {
+    let folder = Folder::new(FeedFormat::Xml);
+    let mut sink = folder.sink_of(FeedFormat::Xml);
+    sink.open(&job(None)).unwrap();
+    write(&mut sink, &[item(1, 1, 1.0), item(2, 1, 1.0)]);
+    finished(&mut sink);
+    let text = folder.text();
+    for (changed, said) in [
+        (text[..text.find("</price>").unwrap()].to_owned(), "middle of an item"),
+        (text.replace("<item>", "<item x=\"1\">"), "does not write"),
+        (text.replacen("</item>", "</thing>", 1), "closes nothing"),
+    ] {
+        std::fs::write(folder.path(), changed).unwrap();
+        let mut sink = folder.sink_of(FeedFormat::Xml);
+        let error = wait(sink.read_back(&job(None), &mut |_| {})).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_job_that_does_not_begin_after_all_leaves_nothing_beside_the_feed() {
+    let mut folder = Folder::new(FeedFormat::JsonLines);
+    let mut sink = folder.sink();
+    sink.open(&job(None)).unwrap();
+    assert!(part(&folder.path()).exists());
+    sink.unopened();
+    let left = || std::fs::read_dir(folder.path().parent().unwrap()).unwrap().count();
+    assert_eq!(left(), 0);
+    // What another job is writing stays, and so does what this one wrote before.
+    let mut first = folder.sink();
+    first.open(&job(None)).unwrap();
+    let (_, mark) = write(&mut *first, &[item(1, 1, 1.0)]);
+    let mut other = job(None);
+    other.job.0 += 1;
+    let mut second = folder.sink();
+    second.open(&other).unwrap_err();
+    second.unopened();
+    drop(first);
+    let mut again = folder.sink();
+    again.open(&job(Some(mark))).unwrap();
+    again.unopened();
+    assert_eq!(folder.text().lines().count(), 1);
 }

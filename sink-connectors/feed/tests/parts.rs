@@ -258,6 +258,11 @@ impl Remote for Elsewhere {
         std::fs::copy(file, self.0.join(name)).map(drop).map_err(|error| SinkError::io("copy", file, &error))
     }
 
+    fn get(&mut self, name: &str, to: &mut std::fs::File) -> Result<(), SinkError> {
+        let mut file = std::fs::File::open(self.0.join(name)).unwrap();
+        std::io::copy(&mut file, to).map(drop).map_err(|error| SinkError::io("copy", Path::new(name), &error))
+    }
+
     fn remove(&mut self, name: &str) -> Result<(), SinkError> {
         std::fs::remove_file(self.0.join(name)).map_err(|error| SinkError::io("remove", Path::new(name), &error))
     }
@@ -293,6 +298,9 @@ fn a_feed_without_items_killed_at_the_end_is_gone_on_with() {
             assert!(!remote || names(&spool).is_empty(), "{:?}", names(&spool));
             let whole = &at_once(name, format, PartLimits::default())[&visible];
             assert!(std::fs::read(there.join(&visible)).unwrap() == *whole, "{name}");
+            let mut rows = 0;
+            wait(sink().read_back(&job(None), &mut |_| rows += 1)).unwrap();
+            assert_eq!(rows, 100, "{name}, {remote}");
             // For another job it is what it always was.
             let mut other = job(None);
             other.job.0 += 1;

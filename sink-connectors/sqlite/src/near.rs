@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use weir_connector::{BoxFuture, Found, Near, Reader, Search, SinkError, fields};
+use weir_connector::{BoxFuture, ErrorClass, Found, Near, Reader, Search, SinkError, fields};
 use weir_geo::{BoundingBox, Location, haversine_km};
 use weir_model::{Field, FieldKind, ItemId};
 
@@ -43,7 +43,13 @@ impl SqliteReader {
     fn nearest_now(&self, near: &Near) -> Result<Vec<Found>, SinkError> {
         let path = &self.path;
         if !path.is_file() {
-            return Err(SinkError::io("open", path, &std::io::ErrorKind::NotFound.into()));
+            return Err(SinkError::new(
+                ErrorClass::Configuration,
+                "there is no such file",
+                format!("sqlite:{}", path.display()),
+                "the database file of a crawl",
+                "Is the name right, and the folder?",
+            ));
         }
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).at("open", path)?;
         connection.busy_timeout(BUSY_WAIT).at("open", path)?;

@@ -78,6 +78,30 @@ fn rows_that_were_taken_away_or_changed_by_hand_are_told_by_name() -> anyhow::Re
 }
 
 #[test]
+fn feeds_of_every_format_are_read_back() -> anyhow::Result<()> {
+    let stand = Stand::new(4);
+    crawl(&stand, &["items.xml", "items.parquet", "items.xml.gz", "p%(batch_id)d.parquet"])?;
+    let held = audit(&stand, "1", &[], 0)?;
+    for sink in held["sinks"].as_array().context("sinks")? {
+        ensure!(sink["same"] == 120 && sink["rows"] == 120 && sink["unsure"] == 0, "{sink:#}");
+    }
+    let url = |at: u32| format!("{}/properties/property_{at:06}.html", stand.base());
+    let feed = std::fs::read_to_string(stand.path("items.xml"))?;
+    let changed = feed.lines().filter(|line| !line.contains(&url(20))).map(|line| match line.contains(&url(21)) {
+        true => line.replace("<title>", "<title>Not "),
+        false => line.to_owned(),
+    });
+    std::fs::write(stand.path("items.xml"), changed.collect::<Vec<_>>().join("\n"))?;
+    std::fs::write(stand.path("items.parquet"), "no Parquet")?;
+    let found = audit(&stand, "1", &[], 5)?;
+    let kind = |kind: &str, at: u32| (kind.to_owned(), url(at));
+    ensure!(differences(&found, "items.xml")? == [kind("altered", 21), kind("missing", 20)], "{found:#}");
+    let failed = found["sinks"][1]["failed"].as_str().context("why")?;
+    ensure!(failed.contains("items.parquet") && failed.contains("as weir wrote it"), "{failed}");
+    Ok(())
+}
+
+#[test]
 fn what_the_only_sink_lacks_is_named_from_the_journal() -> anyhow::Result<()> {
     let stand = Stand::new(2);
     crawl(&stand, &["sqlite:items.db"])?;

@@ -197,6 +197,11 @@ fn what_a_program_dies_of_is_a_dead_letter_by_name_and_enters_again_when_it_is_m
     ensure!(reason(ill[1]).contains("no answer within 2s"), "{}", reason(ill[1]));
     ensure!(reason(ill[2]) == "computation length: unlucky", "{}", reason(ill[2]));
 
+    // What was refused came to no feed: that is no difference. People see which listing it was.
+    run(stand.command(weir_e2e::weir()).args(["audit", "1", "--state", "state"]), 0)?;
+    let refused = said.lines().find(|line| line.contains("item refused")).unwrap_or_default();
+    ensure!(refused.contains("/properties/property_0000"), "{said}");
+
     stand.write("mended", "");
     let mut replay = stand.command(weir_e2e::weir());
     replay.args(["dead-letters", "replay", "--all", "-q", "--state", "state"]);

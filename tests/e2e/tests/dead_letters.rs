@@ -95,6 +95,33 @@ fn a_request_that_was_given_up_is_listed_shown_replayed_and_then_gone() -> anyho
 }
 
 #[test]
+fn a_replay_into_a_feed_that_is_closed_leaves_nothing_and_says_what_to_name() -> anyhow::Result<()> {
+    let clinic = Clinic::new()?;
+    let mut crawl = clinic.crawl();
+    run(crawl.args(["-o", "pages.json"]), 0)?;
+    let replay =
+        |more: &[&str]| clinic.weir(&[&["dead-letters", "replay", "--all", "-q", "--state", "state"], more].concat());
+    let (_, said) = printed(&run(&mut replay(&[]), 2)?);
+    ensure!(
+        said.contains("pages.json,") && said.contains("-o replayed.jsonl") && !said.contains("--overwrite"),
+        "{said}"
+    );
+    // The same by the sink itself, which opens the first feed before it refuses the second.
+    run(&mut replay(&["-o", "more.jsonl", "-o", "pages.json"]), 2)?;
+    for name in ["more.jsonl.part", "more.jsonl.part.job", "pages.jsonl.part", "pages.json.part"] {
+        ensure!(!clinic.dir.path().join(name).exists(), "{name}");
+    }
+    ensure!(clinic.letters()?.len() == 4);
+    clinic.ill.store(false, Ordering::SeqCst);
+    let (said, _) = printed(&run(&mut replay(&["-o", "pages.jsonl", "-o", "more.json"]), 0)?);
+    ensure!(said.contains("4 entered again") && said.contains("0 now"), "{said}");
+    ensure!(clinic.urls()?.len() == 10, "{:?}", clinic.urls()?);
+    let more: Vec<Value> = serde_json::from_slice(&std::fs::read(clinic.dir.path().join("more.json"))?)?;
+    ensure!(more.len() == 4);
+    Ok(())
+}
+
+#[test]
 fn letters_beyond_the_bound_are_counted() -> anyhow::Result<()> {
     let clinic = Clinic::new()?;
     let mut command = clinic.crawl();

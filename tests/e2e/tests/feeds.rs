@@ -323,6 +323,10 @@ fn an_ftp_server_killed_in_the_middle_has_every_part_once_and_whole() -> anyhow:
         ensure!(collect(&mut items, &text(path)?)? == 100, "{}", path.display());
     }
     compare(&items, &expected(&stand.site, &stand.base()))?;
+    let mut audit = stand.command(weir());
+    run(audit.args(["audit", "--state", "state"]).env("FTP_PW", "weir"), 0)?;
+    std::fs::remove_file(folder.join("p12.jsonl.gz"))?;
+    run(&mut audit, 5)?;
     // The place is taken now, and a wrong password is told apart from that; both before the crawl.
     let output = format!("ftp://weir@127.0.0.1:{}/feeds/properties-next/p01.jsonl.gz", server.port());
     let (_, said) = printed(&run(crawl(&stand, &[&output], &[]).env("WEIR_FTP_PASSWORD", "weir"), 2)?);
@@ -366,6 +370,7 @@ fn a_bucket_that_is_away_in_the_middle_has_every_part_once_and_whole() -> anyhow
     std::fs::write(&table, s3(&[&format!("{bucket}/whole.parquet")])?.stdout)?;
     compare(&parquet_items(&table)?, &meant)?;
     ensure!(files(&stand.path("state/feeds")).is_empty(), "{:?}", files(&stand.path("state/feeds")));
+    run(stand.command(weir()).args(["audit", "--state", "state"]).envs(settings.clone()), 0)?;
     // A bucket that is not there is told before the crawl.
     let asked = stand.site.log().len();
     let (_, said) = printed(&run(crawl(&stand, &["s3://nowhere/x.jsonl"], &[]).envs(settings), 2)?);

@@ -145,7 +145,7 @@ fn a_person_gets_a_table_and_mistakes_are_told_with_what_to_write() -> anyhow::R
         (near(&["--where", "price is low"]), "sqlite:items.db", "price<=300"),
         (near(&["--where", "prise<3"]), "sqlite:items.db", "title, price"),
         (near(&["--field", "office"]), "sqlite:items.db", "\"office\""),
-        (near(&[]), "sqlite:nothing.db", "nothing.db"),
+        (near(&[]), "sqlite:nothing.db", "sqlite:nothing.db: expected the database file of a crawl"),
         (near(&[]), "items.jsonl", "a feed cannot be asked"),
         (near(&[]), "mongodb://me:hunter2@h/x", "elasticsearch://HOST:9200/INDEX"),
         (near(&[]), "redis://127.0.0.1:1/0", "host and port"),
@@ -155,6 +155,7 @@ fn a_person_gets_a_table_and_mistakes_are_told_with_what_to_write() -> anyhow::R
         let (out, err) = printed(&output);
         let code = if sink.starts_with("redis") { 4 } else { 2 };
         ensure!(output.status.code() == Some(code) && out.is_empty(), "{options:?} {sink}: {:?} {err}", output.status);
+        ensure!(!err.contains("tried again"), "nobody does: {err}");
         ensure!(err.contains(said) && !err.contains("hunter2"), "{options:?} {sink}: {err}");
     }
     Ok(())

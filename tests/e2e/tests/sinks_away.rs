@@ -63,7 +63,9 @@ fn rows_that_the_server_refuses_are_dead_letters_until_they_are_replayed() -> an
     sql(&server, "ALTER TABLE portal.property ADD CONSTRAINT cheap CHECK (price < 500)")?;
     let dear = meant.values().filter(|item| item["price"].as_f64().is_some_and(|price| price >= 500.0)).count();
     ensure!(dear > 3 && dear < meant.len(), "{dear} of {} are dear", meant.len());
-    run(&mut crawl(&stand, "state", "items.jsonl", &[mysql(&server)]), 0)?;
+    let (_, said) = printed(&run(&mut crawl(&stand, "state", "items.jsonl", &[mysql(&server)]), 0)?);
+    let refused = said.lines().find(|line| line.contains("item refused")).context("it is said")?;
+    ensure!(refused.contains("/properties/property_") && refused.contains("cheap"), "{refused}");
     compare(&read_feed(&stand.path("items.jsonl"))?, &meant)?;
     ensure!(count(&server)? == (meant.len() - dear) as u64, "the others are there");
     let found = letters(&stand)?;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use tokio::sync::Notify;
+use weir_connector::read;
 use weir_model::{ExtractionNote, JobId};
 use weir_spider::{Computation, Spider};
 use weir_stage::{Computed, Computing, Made, Uncomputed};
@@ -37,7 +38,8 @@ impl Shared {
 
     pub fn refuse(&self, task: &Computing, why: &str) {
         let by = self.computation.name.as_str();
-        tracing::error!(computation = by, item = %task.item.id.to_hex(), "item refused: {why}");
+        let item = read::called(self.spider.schemas(), &task.item);
+        tracing::error!(computation = by, item, "item refused: {why}");
         let reason = format!("computation {by}: {why}");
         let result = Err(Uncomputed { by: by.into(), reason: reason.into() });
         let computed = Computed { id: task.id, at: task.at, result };

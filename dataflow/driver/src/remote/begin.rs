@@ -7,7 +7,7 @@ use super::stage::StageDriver;
 use crate::delisting::Delisting;
 use crate::document::StageJob;
 use crate::error::CrawlError;
-use crate::opening::open_sink;
+use crate::opening::{Opening, open_sinks};
 use crate::report::Output;
 use crate::sinks::{SinkStart, SinkThread};
 use std::sync::Arc;
@@ -62,10 +62,8 @@ impl StageDriver {
         let names = prepared.sink_names();
         let opened_at = now.unix_ms();
         let mut open = prepared.into_job(opened_at);
-        for name in names {
-            let id = self.document.sink(&name).map_err(|error| OpenError::Never(error.to_string()))?;
-            open.sink_ids.push(id.0);
-        }
+        let ids = self.document.sinks_of(&names).map_err(|error| OpenError::Never(error.to_string()))?;
+        open.sink_ids = ids.iter().map(|id| id.0).collect();
         let entry = StageJob {
             id: job,
             header: Some(header),
@@ -107,9 +105,9 @@ impl StageDriver {
         let mut delisting = open.settings.delist.then(|| Delisting::new(&self.document, &open.listed(), &spider));
         let unopened = std::mem::take(&mut open.unopened);
         let mut threads = Vec::with_capacity(unopened.len());
-        for (mut output, id) in unopened.into_iter().zip(ids) {
-            let is_there = open_sink(&mut output, id, (job, started), &spider, &mut self.engine, &mut self.document)?;
-            let Output { sink, required } = output;
+        let (engine, document) = (&mut self.engine, &mut self.document);
+        let opened = open_sinks(unopened, &ids, (job, started), &spider, engine, document, Opening::Again)?;
+        for ((Output { sink, required }, is_there), id) in opened.into_iter().zip(ids) {
             let sink = match &mut delisting {
                 Some(delisting) if is_there => delisting.wrap(id, sink, &self.options.stop),
                 _ => sink,
@@ -118,6 +116,7 @@ impl StageDriver {
                 job,
                 id,
                 name: sink.describe().url,
+                schemas: spider.schemas().to_vec(),
                 batch: self.options.settings.sink_batch_items.min(sink.describe().batch.items_max),
                 sink: is_there.then_some(sink),
                 required,

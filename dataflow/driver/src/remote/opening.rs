@@ -105,7 +105,7 @@ pub(super) fn open_engine(
         let mut open = prepared.into_job(entry.opened_at);
         open.sink_ids = match entry.sinks.is_empty() {
             // It was imported: its sinks are those of this stage.
-            true => names.iter().map(|name| state.document.sink(name).map(|id| id.0)).collect::<Result<_, _>>()?,
+            true => state.document.sinks_of(&names)?.iter().map(|id| id.0).collect(),
             false => entry.sinks.clone(),
         };
         note_sinks(&mut state.document, &open);

@@ -149,17 +149,18 @@ fn place(kept: &KeptLetter) -> String {
     }
 }
 
-/// What people call it: the URL, or the item's type with the first text of it that is one.
+/// What people call it: the URL, or the item's type and key.
 fn name(kept: &KeptLetter) -> String {
     match &kept.letter.content {
         Content::Request { request, .. } => request.url.to_string(),
         Content::Item { item, .. } | Content::Uncomputed { item, .. } => {
             let kind = kept.item_type.as_deref().unwrap_or("item");
+            // A letter of an older weir does not say its key.
             let url = kept.fields.iter().zip(&item.values).find_map(|(field, value)| match value {
                 Value::Str(text) if field == "url" => Some(text.to_string()),
                 _ => None,
             });
-            format!("{kind} {}", url.unwrap_or_else(|| item.id.to_hex()))
+            format!("{kind} {}", kept.key.clone().or(url).unwrap_or_else(|| item.id.to_hex()))
         }
     }
 }
@@ -188,6 +189,7 @@ pub fn shown(kept: &KeptLetter) -> Json {
             }
             out["item"] = json!({
                 "type": kept.item_type,
+                "key": kept.key,
                 "id": item.id.to_hex(),
                 "version": item.version,
                 "hash": format!("{:016x}", item.hash),

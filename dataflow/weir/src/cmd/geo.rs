@@ -123,6 +123,7 @@ fn reader(sink: &str) -> anyhow::Result<Box<dyn Reader>> {
 }
 
 fn told(error: SinkError) -> anyhow::Error {
+    let error = error.not_tried_again();
     match error.class {
         ErrorClass::Configuration => Usage(error.to_string()).into(),
         ErrorClass::Transient | ErrorClass::Permanent => error.into(),

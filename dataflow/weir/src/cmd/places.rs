@@ -4,7 +4,7 @@
 
 use crate::cmd::Usage;
 use std::path::{Component, Path, PathBuf};
-use weir_connector::{FeedPlace, FeedUrl, SinkUrl, redact};
+use weir_connector::{FeedPlace, FeedUrl, SinkUrl, identity, redact};
 
 /// Refuses places that cannot work; `outputs` are the sinks as they were typed, `events` is the file of the events.
 pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state: &Path) -> Result<(), Usage> {
@@ -16,11 +16,17 @@ pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state
         )));
     }
     let mut taken: Vec<(PathBuf, &str)> = Vec::new();
+    let mut servers: Vec<(String, &str)> = Vec::new();
     for (output, sink) in outputs.iter().zip(sinks) {
         let Some(path) = file_of(sink) else {
-            if outputs.iter().filter(|other| *other == output).count() > 1 {
-                return Err(Usage(format!("-o {0}: given twice, expected once. Leave one out", redact(output))));
+            if let Some((_, other)) = servers.iter().find(|(other, _)| *other == identity(output)) {
+                return Err(Usage(format!(
+                    "-o {} and -o {} are one place, expected a sink for each place. Leave one out",
+                    redact(other),
+                    redact(output)
+                )));
             }
+            servers.push((identity(output), output));
             continue;
         };
         if let Some(file) = path.parent().and_then(file_in_the_way) {

@@ -10,6 +10,7 @@ use crate::exit;
 use clap::Args as ClapArgs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use weir_connector::{FeedPlace, FeedUrl, SinkUrl, identity, is_starred, split_required};
 use weir_driver::{Content, Document, JobEntry, KeptLetter, Replay};
 
 #[derive(ClapArgs)]
@@ -177,8 +178,9 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
     let outputs = match &group.sinks {
         Some(needed) => {
             let mut kept = Vec::new();
+            let needed: Vec<String> = needed.iter().map(|name| identity(name)).collect();
             for output in outputs {
-                if needed.contains(&crawl::name_of(&output, &job.args)?) {
+                if needed.contains(&identity(&crawl::name_of(&output, &job.args)?)) {
                     kept.push(output);
                 }
             }
@@ -196,6 +198,9 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
         return Err(
             Usage(format!("job {}: no sink of it is among -o; its sinks are {}", job.id, names.join(", "))).into()
         );
+    }
+    if args.outputs.is_empty() {
+        check_feeds(job, &outputs)?;
     }
     let plan = Plan {
         spider,
@@ -217,6 +222,23 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
     Ok(crawl::code(report.outcome))
 }
 
+/// Feeds of the job that nothing can be appended to: others are to be named.
+fn check_feeds(job: &JobEntry, outputs: &[String]) -> Result<(), Usage> {
+    let is_closed = |output: &&String| {
+        let url = split_required(output).and_then(|(url, _)| SinkUrl::parse(&url));
+        let Ok(SinkUrl::Feed(FeedUrl { place: FeedPlace::File(path), format, .. })) = url else { return false };
+        !format.can_append() && path.is_file()
+    };
+    match outputs.iter().find(is_closed) {
+        Some(output) => Err(Usage(format!(
+            "job {}: nothing can be appended to its feed {output}, expected JSON Lines, CSV, or parts. Name its sinks with -o, and another \
+             file in the place of this one, such as -o replayed.jsonl",
+            job.id
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The sinks of a job as its command named them.
 pub fn outputs_of(job: &JobEntry, made_by: &weir_driver::MadeBy) -> anyhow::Result<Vec<String>> {
     if made_by.outputs.is_empty() {
@@ -224,9 +246,9 @@ pub fn outputs_of(job: &JobEntry, made_by: &weir_driver::MadeBy) -> anyhow::Resu
             Usage(format!("job {}: its sinks are not known; name them with -o, as at the crawl", job.id)).into()
         );
     }
-    if let Some(output) = made_by.outputs.iter().find(|output| output.contains("***")) {
+    if let Some(output) = made_by.outputs.iter().find(|output| is_starred(output)) {
         return Err(Usage(format!(
-            "job {}: the password in -o {output} is not kept; name the sinks with -o, as at the crawl",
+            "job {}: what is starred in -o {output} is not kept, since it may be a password; name the sinks with -o, as at the crawl",
             job.id
         ))
         .into());

@@ -1,5 +1,6 @@
 //! A bucket as a place for feeds: the asynchronous client behind the feed's blocking calls.
 
+use std::fs::File;
 use std::path::Path;
 use tokio::runtime::Runtime;
 use weir_aws::{Aws, S3Artifacts};
@@ -62,6 +63,11 @@ impl Remote for Bucket {
     fn put(&mut self, name: &str, file: &Path) -> Result<(), SinkError> {
         let artifacts = self.artifacts.clone();
         self.call(artifacts.upload(name, file))
+    }
+
+    fn get(&mut self, name: &str, to: &mut File) -> Result<(), SinkError> {
+        let artifacts = self.artifacts.clone();
+        self.call(artifacts.download(name, to))
     }
 
     fn remove(&mut self, name: &str) -> Result<(), SinkError> {

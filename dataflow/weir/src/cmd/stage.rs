@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_aws::Aws;
-use weir_connector::{ErrorClass, FeedPlace, FeedUrl, SinkError, SinkUrl, redact, split_required};
+use weir_connector::{ErrorClass, FeedPlace, FeedUrl, SinkError, SinkUrl, identity, redact, split_required};
 use weir_cost::Architecture;
 use weir_driver::remote::{Pace, SinkMaker, StageOptions, StageQueues, StageTariff, run_stage};
 use weir_driver::{ComputeOptions, Output, Settings, SystemClock};
@@ -285,6 +285,15 @@ fn sinks(args: &Args, settings: &Settings, place: &Place, secrets: &Secrets) -> 
         let checked = split_required(&sink_secrets::expand(url, "name", 1, 0, slice.index));
         let sink = checked.and_then(|(url, _)| SinkUrl::parse(&url)).map_err(|error| Usage(error.to_string()))?;
         told_apart(url, &sink, slice)?;
+    }
+    for (at, url) in outputs.iter().enumerate() {
+        if let Some(other) = outputs[..at].iter().find(|other| identity(other) == identity(url)) {
+            return Err(Usage(format!(
+                "{} and {} are one place, expected a sink for each place. Leave one out",
+                redact(other),
+                redact(url)
+            )));
+        }
     }
     let (process, state, stage) = (settings.clone(), place.state.clone(), slice.index);
     Ok(Box::new(move |spider, header| {

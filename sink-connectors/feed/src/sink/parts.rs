@@ -10,8 +10,26 @@ use crate::file::{PartFile, Position, remove, rename};
 use crate::mark::Mark;
 use crate::part::Part;
 use crate::{parquet, readback};
-use weir_connector::{FeedFormat, ItemOutcome, JobInfo, SinkError, SinkMark, StoredItem};
+use std::fs::{File, OpenOptions};
+use std::io::Seek;
+use std::path::Path;
+use weir_connector::{ErrorClass, FeedFormat, ItemOutcome, JobInfo, SinkError, SinkMark, StoredItem};
 use weir_model::{Item, Outcome};
+
+/// A file in the system's folder for such, which goes with the process.
+fn nameless_file() -> Result<File, SinkError> {
+    let folder = std::env::temp_dir();
+    let failed = |error: std::io::Error| SinkError::io("create a file in", &folder, &error);
+    for number in 0u32.. {
+        let path = folder.join(format!("weir-read-{}-{number}", std::process::id()));
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(failed(error)),
+            Ok(file) => return std::fs::remove_file(&path).map(|()| file).map_err(failed),
+        }
+    }
+    unreachable!("a folder holds fewer files than there are numbers")
+}
 
 impl FeedSink {
     /// Begins the part of the job's number.
@@ -23,7 +41,7 @@ impl FeedSink {
         let existing = match (&self.place, existing) {
             (Place::Elsewhere { .. }, _) => Existing::Overwrite,
             // Behind the last of its parts, never into one.
-            (Place::Disk, Existing::Append) if self.template.has_number() => Existing::Refuse,
+            (Place::Disk, Existing::Append) if self.template.has_number() || !self.can_append() => Existing::Refuse,
             (Place::Disk, existing) => existing,
         };
         let (file, appending) = PartFile::begin(names, &info.tag(), existing)?;
@@ -175,22 +193,41 @@ impl FeedSink {
         result
     }
 
-    /// Every row of a job's files on this machine; of parts, those that nobody has taken away.
-    pub(super) fn read_now(&self, job: &JobInfo, each: &mut dyn FnMut(StoredItem)) -> Result<(), SinkError> {
-        let text = matches!(self.format, FeedFormat::Json | FeedFormat::JsonLines | FeedFormat::Csv);
-        if !text || !matches!(self.place, Place::Disk) {
-            return Err(self.configuration(
-                "such a feed cannot be read back",
-                "JSON, JSON Lines or CSV on this machine",
-                "Compare it by its own means",
-            ));
-        }
+    /// Every row of a job's files; of parts, those that nobody has taken away.
+    pub(super) fn read_now(&mut self, job: &JobInfo, each: &mut dyn FnMut(StoredItem)) -> Result<(), SinkError> {
         for number in 1.. {
-            let names = self.names(job, number);
-            if number > 1 && !(self.template.has_number() && (names.is_complete()? || names.is_waiting()?)) {
+            if number > 1 && !self.template.has_number() {
                 break;
             }
-            readback::read_back(&names.target, self.format, self.compression, job, each)?;
+            let names = self.names(job, number);
+            let name = self.template.name(job, number);
+            let shown = self.names_elsewhere(job, number);
+            match &mut self.place {
+                Place::Disk => {
+                    if number > 1 && !(names.is_complete()? || names.is_waiting()?) {
+                        break;
+                    }
+                    readback::read_back(&names.target, self.format, self.compression, job, each)?;
+                }
+                Place::Elsewhere { remote, .. } => {
+                    if remote.exists(&name)? {
+                        let mut copy = nameless_file()?;
+                        remote.get(&name, &mut copy)?;
+                        copy.rewind().map_err(|error| SinkError::io("read", Path::new(&shown), &error))?;
+                        readback::read_file(Path::new(&shown), copy, self.format, self.compression, job, each)?;
+                    } else if number > 1 {
+                        break;
+                    } else {
+                        return Err(SinkError::new(
+                            ErrorClass::Configuration,
+                            "there is no such file",
+                            shown,
+                            "the file that the job wrote",
+                            "Put it back, or name it as the job did with -o",
+                        ));
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::cmd::{Usage, crawl};
 use std::path::Path;
 use std::sync::Arc;
-use weir_connector::{SinkUrl, split_required};
+use weir_connector::{SinkUrl, is_starred, split_required};
 use weir_driver::JobEntry;
 use weir_model::{Item, ItemSchema};
 
@@ -85,7 +85,7 @@ pub fn source(entry: &JobEntry, named: Option<&str>) -> Result<String, Usage> {
         .filter_map(|output| Some((output, SinkUrl::parse(&split_required(output).ok()?.0).ok()?)))
         .filter(|(_, url)| !matches!(url, SinkUrl::Feed(_)))
         .collect();
-    let rank = |url: &SinkUrl, output: &str| (!matches!(url, SinkUrl::Sqlite { .. }), output.contains("***"));
+    let rank = |url: &SinkUrl, output: &str| (!matches!(url, SinkUrl::Sqlite { .. }), is_starred(output));
     let Some((output, _)) = kept.iter().min_by_key(|(output, url)| rank(url, output)) else {
         return Err(Usage(format!(
             "job {}: its sinks are feeds ({}), and there is nothing to read from: a feed is an export already. Crawl with -o sqlite:FILE as well \
@@ -94,9 +94,9 @@ pub fn source(entry: &JobEntry, named: Option<&str>) -> Result<String, Usage> {
             made_by.outputs.join(", ")
         )));
     };
-    if output.contains("***") {
+    if is_starred(output) {
         return Err(Usage(format!(
-            "job {}: the password in {output} is not kept; name the sink with --from, as at the crawl",
+            "job {}: what is starred in {output} is not kept, since it may be a password; name the sink with --from, as at the crawl",
             entry.id
         )));
     }
