@@ -18,6 +18,8 @@ use weir_model::{Clock, FieldKind, ItemSchema, JobId, Value};
 use weir_spider::identity as content;
 use weir_stage::{KnownItem, Stage, StageConfig};
 
+/// Empty cells of an item without a key whose meaning is tried out.
+const NOTHINGS_MAX: usize = 6;
 /// Geocoded fields of an item whose order of filling is tried out.
 const PLACES_MAX: usize = 3;
 
@@ -133,22 +135,52 @@ pub(crate) fn values_of(schema: &ItemSchema, stored: &StoredItem) -> Values {
 
 /// What a row's values say of it.
 pub(crate) struct StoredContent {
-    /// Its identity, when its key is there.
-    pub id: Option<u128>,
+    /// The identities that it may have, the likeliest first; none when its key is not there, or when its values do not tell.
+    pub ids: Vec<u128>,
     /// The content hashes that its values may have been written with; `None`: they do not tell.
     pub hashes: Option<Vec<u64>>,
 }
 
 pub(crate) fn content_of(schema: &ItemSchema, stored: &StoredItem) -> StoredContent {
     let Values { values, unsure, foreign } = values_of(schema, stored);
-    // Without a key of its own an item's identity is its content, and a location came after it.
-    let id = if schema.key.is_empty() && unsure { None } else { content::identity_of(schema, &values).0 };
+    let ids = ids_of(schema, stored, &values, unsure);
     let hashes = match (foreign, unsure) {
         (true, _) => Some(Vec::new()),
         (false, true) => None,
         (false, false) => Some(hashes_of(schema, &values)),
     };
-    StoredContent { id: id.map(|id| id.0), hashes }
+    StoredContent { ids, hashes }
+}
+
+/// Without a key of its own an item's identity is its content, a location came after it, and nothing there may have been an empty text.
+fn ids_of(schema: &ItemSchema, stored: &StoredItem, values: &[Value], unsure: bool) -> Vec<u128> {
+    let id = |values: &[Value]| content::identity_of(schema, values).0.map(|id| id.0);
+    if !schema.key.is_empty() || !unsure {
+        return id(values).into_iter().collect();
+    }
+    let is_nothing = |value: &Value| value.is_null() || matches!(value, Value::Str(text) if text.is_empty());
+    let mut open = Vec::new();
+    for (at, field) in schema.fields.iter().enumerate().filter(|(_, field)| !field.volatile) {
+        let Some(Read::Unsure(value)) = stored.values.get(at) else { continue };
+        match field.kind {
+            _ if field.many || !is_nothing(value) => return Vec::new(),
+            FieldKind::Str | FieldKind::Date => open.push(at),
+            FieldKind::Json => return Vec::new(),
+            // Nothing there is no number, truth, instant or place.
+            FieldKind::Int | FieldKind::Float | FieldKind::Bool | FieldKind::Datetime | FieldKind::GeoPoint => {}
+        }
+    }
+    if open.len() > NOTHINGS_MAX {
+        return Vec::new();
+    }
+    let choices = (0..1u32 << open.len()).map(|texts| {
+        let mut values = values.to_vec();
+        for (bit, at) in open.iter().enumerate() {
+            values[*at] = if texts >> bit & 1 == 1 { Value::Str("".into()) } else { Value::Null };
+        }
+        id(&values)
+    });
+    choices.flatten().collect()
 }
 
 /// The content hashes that an item with these values may have: a location that the geocoder found was not in the hash that the page
@@ -192,6 +224,27 @@ fn in_every_order(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_item_without_a_key_is_found_whatever_its_empty_cells_were() {
+        let field = |name: &str, kind| Field { name: name.into(), kind, many: false, volatile: false };
+        let fields =
+            vec![field("title", FieldKind::Str), field("note", FieldKind::Str), field("price", FieldKind::Float)];
+        let schema =
+            ItemSchema { spider: "s".into(), name: "t".into(), fields, key: Vec::new(), key_scope: KeyScope::Spider };
+        let row = |values: Vec<Read>| StoredItem { schema: 0, id: None, version: None, hash: None, values };
+        let nothing = || Read::Unsure(Value::Null);
+        let title = Value::Str("a".into());
+        let found = content_of(&schema, &row(vec![Read::Value(title.clone()), nothing(), nothing()])).ids;
+        for note in [Value::Null, Value::Str("".into())] {
+            let id = content::identity_of(&schema, &[title.clone(), note, Value::Null]).0.expect("of its content");
+            assert!(found.contains(&id.0));
+        }
+        assert_eq!(found.len(), 2);
+        // A text that may have been cut could have been any.
+        let cut = Read::Unsure(Value::Str("a".into()));
+        assert!(content_of(&schema, &row(vec![cut, nothing(), nothing()])).ids.is_empty());
+    }
     use weir_model::{Field, KeyScope};
 
     #[test]

@@ -193,3 +193,34 @@ fn servers_are_read_back_and_compared() -> anyhow::Result<()> {
     ensure!(differences(&audit(&stand, "1", &named, 5)?, "redis")? == [kind("missing", 5)]);
     Ok(())
 }
+
+#[test]
+fn items_without_a_key_and_spiders_without_items_are_proved() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    let text = |items: &str| {
+        format!(
+            "name = \"plain\"\nstart = \"{}/properties/index_00000.html\"\n[[follow]]\nxpath = '//*[@itemprop=\"url\"]/@href'\n{items}",
+            stand.base()
+        )
+    };
+    let items = "parse = \"home\"\n[item.home.fields]\nurl = { value = \"response.url\" }\nnote = { css = \"nothing::text\" }\n\
+                 price = { css = \"nothing::text\", type = \"float\" }\n";
+    for (name, text, sinks) in [
+        ("items", text(items), &["items.csv", "items.xml", "items.jsonl", "sqlite:items.db"][..]),
+        ("none", text(""), &["none.jsonl"]),
+    ] {
+        stand.write("plain.toml", &text);
+        let mut command = stand.command(weir());
+        command.args(["crawl", "plain.toml", "-q", "--state", name]);
+        sinks.iter().for_each(|sink| _ = command.args(["-o", sink]));
+        run(&mut command, 0)?;
+        let mut command = stand.command(weir());
+        let output = run(command.args(["audit", "--json", "--state", name]), 0)?;
+        let audit: Value = serde_json::from_slice(&output.stdout)?;
+        let rows = if name == "items" { 30 } else { 0 };
+        for sink in audit["sinks"].as_array().context("sinks")? {
+            assert_eq!((&sink["same"], &sink["rows"]), (&rows.into(), &rows.into()), "{sink:#}");
+        }
+    }
+    Ok(())
+}

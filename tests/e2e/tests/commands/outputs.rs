@@ -85,8 +85,8 @@ fn a_command_whose_feed_was_refused_leaves_nothing_to_be_audited_or_exported() -
     let (told, _) = printed(&run(&mut about(&["export", "--format", "jsonl"]), 0)?);
     assert_eq!(told.lines().count(), 30);
     let (_, told) = printed(&run(&mut about(&["audit", "2"]), 2)?);
-    assert!(told.contains("job 2 was never begun"), "{told}");
-    // Its number is not lost: what was refused goes on with it.
+    assert!(told.contains("no such job"), "{told}");
+    // Its number is not lost.
     let output = run(stand.crawl(example("properties-next.toml")).args(["--overwrite", "--json"]), 0)?;
     let report: Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(report["job"], 2);

@@ -22,7 +22,9 @@ impl Choice {
     pub fn new(schemas: &[ItemSchema], item: Option<&str>, fields: &[String]) -> Result<Choice, String> {
         let names: Vec<&str> = schemas.iter().map(|schema| schema.name.as_str()).collect();
         if schemas.is_empty() {
-            return Err("the state does not say what item types the job had: an older weir made it".to_owned());
+            return Err(
+                "the state knows no item type of this job: its spider has none, or an older weir made it".to_owned()
+            );
         }
         let only = match item {
             Some(name) => Some(names.iter().position(|known| *known == name).ok_or_else(|| {
