@@ -171,11 +171,10 @@ impl Auditor {
     /// Reads a sink back.
     fn compare(&mut self, mut sink: Box<dyn Sink>, state: &State) -> Result<(), CrawlError> {
         let name = sink.describe().url;
-        let Some(at) = state.document.sinks.iter().position(|known| known.name == name) else { return Ok(()) };
-        let number = at as u8;
-        if !self.entry.sinks.contains(&number) {
+        let mut numbers = self.entry.sinks.iter().copied();
+        let Some(number) = numbers.find(|at| state.document.place(&self.entry, *at) == Some(&name)) else {
             return Ok(());
-        }
+        };
         let is_keyed = sink.describe().kind == SinkKind::Keyed;
         let mut found = SinkAudit { name, required: !self.entry.best_effort.contains(&number), ..SinkAudit::default() };
         let refused = refused(state, number, &self.expected);
@@ -265,10 +264,10 @@ impl Auditor {
     /// A required sink that is not at hand is not proved.
     fn complain_of_absent(&mut self, state: &State) {
         for number in &self.entry.sinks {
-            let Some(sink) = state.document.sinks.get(usize::from(*number)) else { continue };
-            if self.audit.sinks.iter().all(|found| found.name != sink.name) {
+            let Some(name) = state.document.place(&self.entry, *number) else { continue };
+            if self.audit.sinks.iter().all(|found| found.name != name) {
                 self.audit.sinks.push(SinkAudit {
-                    name: sink.name.clone(),
+                    name: name.to_owned(),
                     required: !self.entry.best_effort.contains(number),
                     failed: Some("it was not named: add it with -o".to_owned()),
                     ..SinkAudit::default()

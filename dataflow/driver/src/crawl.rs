@@ -37,13 +37,34 @@ use weir_stage::Computed;
 /// What the threads tell the driver.
 pub(crate) enum ToDriver {
     Reports(Vec<Report>),
-    Written { job: weir_model::JobId, sink: SinkId, written: Written },
-    Synced { group: u64, journal_bytes: u64 },
-    Loaded { worker: usize, addr: Addr, record: Vec<u8> },
+    Written {
+        job: weir_model::JobId,
+        sink: SinkId,
+        written: Written,
+    },
+    Synced {
+        group: u64,
+        journal_bytes: u64,
+    },
+    Loaded {
+        worker: usize,
+        addr: Addr,
+        record: Vec<u8>,
+    },
     Geocoded(Vec<weir_geo::Event>),
-    Computed { answer: Option<Box<Computed>>, notes: Vec<(weir_model::JobId, ExtractionNote)> },
+    Computed {
+        answer: Option<Box<Computed>>,
+        notes: Vec<(weir_model::JobId, ExtractionNote)>,
+    },
     Law(LawNews),
     Remote(Box<crate::remote::FromOutside>),
+    SinkOpened(Box<crate::remote::SinkOpened>),
+    /// A required sink cannot go on; its thread has ended.
+    SinkFailed {
+        job: weir_model::JobId,
+        sink: SinkId,
+        error: CrawlError,
+    },
     JournalFailed(CrawlError),
     Failed(CrawlError),
 }
@@ -132,7 +153,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
         let is_there =
             open_sink(&mut output, *id, (chosen.job, chosen.started), &options.spider, &mut engine, &mut document)?;
-        let Output { sink, required } = output;
+        let Output { sink, required, .. } = output;
         let marks = options.settings.delist && is_there;
         let sink = if marks { delisting.wrap(*id, sink, &options.stop) } else { sink };
         let start = SinkStart {

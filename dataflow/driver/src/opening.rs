@@ -186,7 +186,7 @@ fn compute_step(computation: &Computation) -> ComputeStep {
 
 /// Opens a sink; one that is new to the state, or was emptied, gets every item. False: it is away, and not required.
 pub(crate) fn open_sink(
-    Output { sink, required }: &mut Output,
+    Output { sink, required, .. }: &mut Output,
     id: SinkId,
     (job, started): (JobId, UnixMs),
     spider: &Spider,

@@ -124,6 +124,11 @@ impl Engine {
         self.stage.reset_sink(sink);
     }
 
+    /// Of these sinks, and no others, it is not known what they hold: every item goes to them.
+    pub fn doubt_sinks(&mut self, sinks: u32) {
+        self.stage.doubt_sinks(sinks);
+    }
+
     /// Streams the state after all appended groups. Only when `is_settled`.
     pub fn snapshot(&mut self, write: &mut dyn FnMut(&str, &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
         debug_assert!(self.group.is_empty(), "a snapshot stands for whole groups");

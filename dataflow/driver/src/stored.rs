@@ -68,8 +68,7 @@ pub(crate) fn each_of_job(engine: &Engine, document: &Document, entry: &JobEntry
 /// The name of a sink, which must be one of the job's.
 pub(crate) fn check_sink(document: &Document, entry: &JobEntry, sink: &dyn Sink) -> Result<String, CrawlError> {
     let name = sink.describe().url;
-    let names: Vec<&str> =
-        entry.sinks.iter().filter_map(|at| document.sinks.get(usize::from(*at))).map(|sink| &*sink.name).collect();
+    let names: Vec<&str> = entry.sinks.iter().filter_map(|at| document.place(entry, *at)).collect();
     if names.contains(&name.as_str()) {
         return Ok(name);
     }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use weir_connector::{
-    BatchPolicy, BoxFuture, Bridge, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind,
-    SinkMark, StoredItem,
+    BatchPolicy, BoxFuture, Bridge, ItemOutcome, JobInfo, Opened, Sink, SinkError, SinkInfo, SinkKind, SinkMark,
+    StoredItem,
 };
 use weir_model::{Item, ItemId, Outcome};
 

@@ -40,6 +40,7 @@ impl StageDriver {
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
             let before = self.jobs[&job].ending;
             match before {
+                Ending::Running if self.lacks_sinks(job) => {}
                 Ending::Running => self.look_for_end(now, job),
                 Ending::Settling { outcome, barrier } => {
                     let open = self.jobs.get_mut(&job).expect("listed above");
@@ -115,7 +116,9 @@ impl StageDriver {
     /// What is gone is known: the sinks mark it, and complete what they wrote.
     pub(super) fn begin_finish(&mut self, job: JobId, outcome: Outcome) {
         let open = self.jobs.get_mut(&job).expect("the caller has it");
-        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(outcome, true));
+        // Nobody resumes a job of a stage: what its sinks have is completed, whatever it failed on.
+        let told = if outcome == Outcome::Failed { Outcome::Cancelled } else { outcome };
+        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(told, true));
         (open.ending, open.roll) = (Ending::Finishing { outcome }, None);
     }
 
@@ -125,14 +128,16 @@ impl StageDriver {
         if !open.sinks.iter().all(crate::sinks::SinkThread::has_ended) {
             return;
         }
+        let mut failed = Vec::new();
         for sink in std::mem::take(&mut open.sinks) {
+            let id = sink.id();
             match sink.finish(outcome, true) {
                 Ok(sink) => open.finished.extend(sink),
-                Err(error) => {
-                    self.failure.get_or_insert(error);
-                    return;
-                }
+                Err(error) => failed.push((id, error)),
             }
+        }
+        if !failed.is_empty() {
+            return failed.into_iter().for_each(|(id, error)| self.reopen_sink(now, job, id, &error));
         }
         if let Some(delisting) = &mut open.delisting {
             delisting.settle(&mut self.engine, now);
@@ -149,7 +154,8 @@ impl StageDriver {
             self.failure.get_or_insert(error);
             return;
         }
-        let part = self.part(job, Some(outcome), None);
+        let failure = self.jobs.get(&job).and_then(|open| open.failure.clone());
+        let part = self.part(job, Some(outcome), failure);
         self.write_part(&part);
         tracing::info!(job = job.0, spider = part.spider, outcome = outcome.as_str(), "job ended");
         self.engine.forget(job);

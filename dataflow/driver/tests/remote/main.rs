@@ -4,6 +4,7 @@ mod delisting;
 mod laws;
 mod letters;
 mod moving;
+mod sinks;
 mod stack;
 
 use stack::Stack;
