@@ -30,6 +30,9 @@ enum Mood {
 struct State {
     moods: BTreeMap<String, Mood>,
     rows: BTreeMap<String, BTreeMap<ItemId, u64>>,
+    /// As a table has one that was made anew.
+    generations: BTreeMap<String, u64>,
+    made: u64,
 }
 
 /// All places by their URLs.
@@ -47,7 +50,9 @@ impl World {
     }
 
     fn empty(&self, url: &str) {
-        self.0.0.lock().expect("no panic").rows.remove(url);
+        let state = &mut *self.0.0.lock().expect("no panic");
+        state.rows.remove(url);
+        state.generations.remove(url);
     }
 
     fn place(&self, url: &str) -> Output {
@@ -86,12 +91,12 @@ impl Sink for Place {
         let (state, changed) = &*self.world.0;
         let state = state.lock().expect("no panic");
         let hangs = |state: &mut State| state.moods.get(&self.url) == Some(&Mood::Hangs);
-        let (state, _) = changed.wait_timeout_while(state, Duration::from_secs(50), hangs).expect("no panic");
+        let (mut state, _) = changed.wait_timeout_while(state, Duration::from_secs(50), hangs).expect("no panic");
         match state.moods.get(&self.url).copied().unwrap_or_default() {
             Mood::Well | Mood::Breaks => {
-                // As a table does that was made anew: an empty one is another.
-                let generation = if state.rows.contains_key(&self.url) { 1 } else { 2 };
-                Ok(Opened { generation })
+                state.made += 1;
+                let made = state.made;
+                Ok(Opened { generation: *state.generations.entry(self.url.clone()).or_insert(made) })
             }
             Mood::Wrong => Err(self.error(ErrorClass::Configuration)),
             Mood::Away | Mood::Hangs => Err(self.error(ErrorClass::Transient)),
