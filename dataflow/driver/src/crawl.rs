@@ -151,8 +151,14 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     let this = document.job(chosen.job.0).expect("it was chosen from this document");
     let mut delisting = Delisting::new(&document, this, &options.spider);
     for (mut output, id) in options.sinks.into_iter().zip(&chosen.sinks) {
-        let is_there =
-            open_sink(&mut output, *id, (chosen.job, chosen.started), &options.spider, &mut engine, &mut document)?;
+        let is_there = open_sink(
+            &mut output,
+            *id,
+            (chosen.job, chosen.started, started_at),
+            &options.spider,
+            &mut engine,
+            &mut document,
+        )?;
         let Output { sink, required, .. } = output;
         let marks = options.settings.delist && is_there;
         let sink = if marks { delisting.wrap(*id, sink, &options.stop) } else { sink };

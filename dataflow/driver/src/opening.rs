@@ -188,7 +188,7 @@ fn compute_step(computation: &Computation) -> ComputeStep {
 pub(crate) fn open_sink(
     Output { sink, required, .. }: &mut Output,
     id: SinkId,
-    (job, started): (JobId, UnixMs),
+    (job, started, now): (JobId, UnixMs, Tick),
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
@@ -217,7 +217,7 @@ pub(crate) fn open_sink(
     };
     let entry = &mut document.sinks[usize::from(id.0)];
     if entry.generation != opened.generation {
-        engine.reset_sink(id);
+        engine.reset_sink(now, job, id);
         entry.generation = opened.generation;
     }
     Ok(true)

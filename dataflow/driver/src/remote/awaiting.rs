@@ -183,7 +183,7 @@ impl StageDriver {
                     Some(delisting) if known_as.is_none() => delisting.wrap(id, sink, &self.options.stop),
                     _ => sink,
                 };
-                self.take_generation(id, found.generation, holds_others);
+                self.take_generation(now, (job, id), found.generation, holds_others);
                 Some(sink)
             }
             Err(error) if error.class == ErrorClass::Configuration => {
@@ -210,14 +210,32 @@ impl StageDriver {
     }
 
     /// Another generation than last time: the place is new or was emptied, and gets every item.
-    fn take_generation(&mut self, id: SinkId, generation: u64, holds_others: bool) {
-        let entry = &mut self.document.sinks[usize::from(id.0)];
-        if holds_others && entry.generation != generation {
-            self.engine.reset_sink(id);
+    fn take_generation(&mut self, now: Tick, (job, id): (JobId, SinkId), generation: u64, holds_others: bool) {
+        let noted = self.document.sinks[usize::from(id.0)].generation;
+        let known = self.generations.get(&id).map_or(noted, |(generation, _)| *generation);
+        if holds_others && known != generation {
+            self.engine.reset_sink(now, job, id);
+            self.generations.insert(id, (generation, self.engine.barrier()));
         }
-        entry.generation = generation;
         self.doubted &= !(1 << id.0);
         self.engine.doubt_sinks(self.doubted);
+    }
+
+    /// The document has a generation when the journal has what it means: after a crash in between the sink is found new again.
+    pub(super) fn note_generations(&mut self) {
+        let is_durable = |(_, barrier): &(u64, u64)| self.engine.is_durable(*barrier);
+        let done: Vec<(SinkId, u64)> =
+            self.generations.iter().filter(|(_, noted)| is_durable(noted)).map(|(id, noted)| (*id, noted.0)).collect();
+        if done.is_empty() {
+            return;
+        }
+        for (id, generation) in done {
+            self.generations.remove(&id);
+            self.document.sinks[usize::from(id.0)].generation = generation;
+        }
+        if let Err(error) = self.journal.save(&self.document) {
+            self.failure.get_or_insert(error);
+        }
     }
 
     /// `sink`: none when it is away and not required.

@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use weir_frontier::Slice;
-use weir_model::{Clock, JobId, Outcome, Tick};
+use weir_model::{Clock, JobId, Outcome, SinkId, Tick};
 
 /// The loop looks at the stop flag and at jobs' ends at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -49,6 +49,8 @@ pub(super) struct StageDriver {
     pub waiting: BTreeMap<JobId, Waiting>,
     /// Sinks that were not opened since this process began: they may have been emptied meanwhile.
     pub doubted: u32,
+    /// Sinks that were found new or emptied, and the group with which the state has forgotten what they held.
+    pub generations: BTreeMap<SinkId, (u64, u64)>,
     pub options: StageOptions,
     pub slice: Slice,
     /// What fetch messages and reports call this stage: no other state has it.
@@ -148,6 +150,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         jobs,
         waiting: BTreeMap::new(),
         doubted: 0,
+        generations: BTreeMap::new(),
         slice: options.slice,
         name,
         started_at,
@@ -242,6 +245,7 @@ impl StageDriver {
         self.take_back(now);
         self.ask_again(now);
         self.open_due_sinks(now);
+        self.note_generations();
         self.end_jobs(now);
         self.tell(now);
         self.show_letters(now, false);

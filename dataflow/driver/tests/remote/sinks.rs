@@ -275,6 +275,30 @@ fn what_a_sink_that_broke_had_not_stored_becomes_dead_letters_and_its_job_ends_w
 }
 
 #[test]
+fn a_sink_that_was_emptied_is_known_to_be_empty_however_often_the_stage_is_started_before_it_is_filled() {
+    let mut stack = Stack::new(1, 1);
+    let world = World::default();
+    stack.sinks = world.sinks(&["place:a"]);
+    stack.start(0);
+    stack.start_function();
+    let first = stack.enqueue(&stack.new_job(1)).job;
+    assert_eq!(stack.wait(first).outcome(), Some(Outcome::Finished));
+    stack.stop_functions();
+    stack.stop(0);
+    world.empty("place:a");
+    stack.start(0);
+    let second = stack.enqueue(&stack.new_job(1)).job;
+    until("the second job", || stack.look(second).parts.iter().any(|part| part.shards_taken == 1));
+    stack.stop(0);
+    stack.start(0);
+    stack.start_function();
+    assert_eq!(stack.wait(second).outcome(), Some(Outcome::Finished));
+    assert_eq!(world.rows("place:a"), 30, "nothing in it is taken for unchanged");
+    stack.stop(0);
+    stack.assert_settled();
+}
+
+#[test]
 fn a_sink_that_recovers_gets_again_what_it_had_not_settled() {
     let mut stack = Stack::new(1, 3);
     let world = World::default();
