@@ -124,7 +124,7 @@ fn crawl(state: &Path, computation: &str, base: &str, pages: usize) -> (u64, f64
         settings: Settings::default(),
         laws: Policy::default().into(),
         state: state.to_owned(),
-        sinks: vec![Output { sink: Box::new(Nowhere), required: true }],
+        sinks: vec![Output::new(Box::new(Nowhere), true)],
         geocoding: None,
         compute,
         workers: 1,

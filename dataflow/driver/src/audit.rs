@@ -292,10 +292,10 @@ impl Auditor {
     /// A required sink that is not at hand is not proved.
     fn complain_of_absent(&mut self, state: &State) {
         for number in &self.entry.sinks {
-            let Some(sink) = state.document.sinks.get(usize::from(*number)) else { continue };
+            let Some(name) = state.document.place(&self.entry, *number) else { continue };
             if !self.compared.contains(number) {
                 self.audit.sinks.push(SinkAudit {
-                    name: sink.name.clone(),
+                    name: name.to_owned(),
                     required: !self.entry.best_effort.contains(number),
                     failed: Some("it was not named: add it with -o".to_owned()),
                     ..SinkAudit::default()

@@ -25,7 +25,7 @@ use crate::journal::JournalThread;
 use crate::law::{self, ControlSocket, Law, LawNews, PolicyWatch};
 use crate::letter_file::DeadLetters;
 use crate::letters::Letter;
-use crate::opening::{Opening, fetch_parts, open_engine, open_sinks};
+use crate::opening::{fetch_parts, open_engine, open_sinks};
 use crate::replay;
 use crate::report::{CrawlOptions, CrawlReport, Observer, Output};
 use crate::sinks::{SinkStart, SinkThread, Written};
@@ -34,19 +34,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use weir_frontier::Addr;
-use weir_model::{Clock, ExtractionNote, ItemSchema, Report, SinkId};
+use weir_model::{Clock, ExtractionNote, ItemSchema, Report, SinkId, Tick};
 use weir_stage::Computed;
 
 /// What the threads tell the driver.
 pub(crate) enum ToDriver {
     Reports(Vec<Report>),
-    Written { job: weir_model::JobId, sink: SinkId, written: Written },
-    Synced { group: u64, journal_bytes: u64 },
-    Loaded { worker: usize, addr: Addr, record: Vec<u8> },
+    Written {
+        job: weir_model::JobId,
+        sink: SinkId,
+        written: Written,
+    },
+    Synced {
+        group: u64,
+        journal_bytes: u64,
+    },
+    Loaded {
+        worker: usize,
+        addr: Addr,
+        record: Vec<u8>,
+    },
     Geocoded(Vec<weir_geo::Event>),
-    Computed { answer: Option<Box<Computed>>, notes: Vec<(weir_model::JobId, ExtractionNote)> },
+    Computed {
+        answer: Option<Box<Computed>>,
+        notes: Vec<(weir_model::JobId, ExtractionNote)>,
+    },
     Law(LawNews),
     Remote(Box<crate::remote::FromOutside>),
+    SinkOpened(Box<crate::remote::SinkOpened>),
+    /// A required sink cannot go on; its thread has ended.
+    SinkFailed {
+        job: weir_model::JobId,
+        sink: SinkId,
+        error: CrawlError,
+    },
     JournalFailed(CrawlError),
     Failed(CrawlError),
 }
@@ -62,7 +83,7 @@ struct Ready {
 /// Looks at what is to be filled or replayed, and opens the sinks. After an error nothing of it stays.
 fn ready(
     options: &mut CrawlOptions,
-    chosen: &Chosen,
+    (chosen, now): (&Chosen, Tick),
     known: &DeadLetters,
     engine: &mut Engine,
     document: &mut Document,
@@ -77,8 +98,8 @@ fn ready(
         None => None,
     };
     let letters = replay::letters(options, known, &chosen.sinks)?;
-    let (outputs, job) = (std::mem::take(&mut options.sinks), (chosen.job, chosen.started));
-    let opened = open_sinks(outputs, &chosen.sinks, job, &options.spider, engine, document, Opening::Once)?;
+    let (outputs, job) = (std::mem::take(&mut options.sinks), (chosen.job, chosen.started, now));
+    let opened = open_sinks(outputs, &chosen.sinks, job, &options.spider, engine, document)?;
     Ok(Ready { rows, letters, opened })
 }
 
@@ -149,7 +170,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
         }
         return Ok(report);
     }
-    let ready = ready(&mut options, &chosen, state.letters.known(), &mut engine, &mut document);
+    let ready = ready(&mut options, (&chosen, started_at), state.letters.known(), &mut engine, &mut document);
     let Ready { rows, letters, opened } = match ready {
         Ok(ready) => ready,
         Err(error) if chosen.continued => return Err(error),
@@ -165,7 +186,7 @@ pub fn crawl(mut options: CrawlOptions, observer: &mut dyn Observer) -> Result<C
     let mut sinks = Vec::new();
     let this = document.job(chosen.job.0).expect("it was chosen from this document");
     let mut delisting = Delisting::new(&document, this, &options.spider);
-    for ((Output { sink, required }, is_there), id) in opened.into_iter().zip(&chosen.sinks) {
+    for ((Output { sink, required, .. }, is_there), id) in opened.into_iter().zip(&chosen.sinks) {
         let marks = options.settings.delist && is_there;
         let sink = if marks { delisting.wrap(*id, sink, &options.stop) } else { sink };
         let start = SinkStart {

@@ -81,6 +81,8 @@ impl Delisting {
             return sink;
         }
         let marks = Shared::default();
+        // It may have been opened before, and have failed since.
+        self.sinks.retain(|(known, _)| *known != id);
         self.sinks.push((id, Arc::clone(&marks)));
         Box::new(MarkingSink { sink, marks, stop: Arc::clone(stop) })
     }

@@ -94,7 +94,7 @@ pub struct Untold {
 /// A sink that this state has written to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SinkEntry {
-    /// Its name: the redacted URL with which it was opened last.
+    /// Its name: the redacted URL with which it was opened last, before names of jobs were filled in.
     pub name: String,
     /// Its generation mark when it was last opened.
     pub generation: u64,
@@ -127,6 +127,9 @@ pub struct JobEntry {
     /// Those of its sinks that are not required.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub best_effort: Vec<u8>,
+    /// URLs of those of its sinks that have another name in the state: each job has a place of its own there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<u8, String>,
     /// The spider file, and the folder that the command was given in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<MadeBy>,
@@ -258,6 +261,7 @@ impl Document {
             replays: wanted.replays,
             backfills: wanted.backfills,
             best_effort,
+            places: BTreeMap::new(),
             made_by: wanted.made_by.clone(),
             schemas: wanted.schemas.clone(),
             began_us: 0,
@@ -265,6 +269,13 @@ impl Document {
         });
         let (job, started) = (JobId(self.last_job), wanted.now);
         Ok(Chosen { job, continued: false, file_changed: false, given_up, sinks, started })
+    }
+
+    /// The URL of a job's sink by its number.
+    #[must_use]
+    pub fn place<'a>(&'a self, entry: &'a JobEntry, sink: u8) -> Option<&'a str> {
+        let name = || self.sinks.get(usize::from(sink)).map(|sink| sink.name.as_str());
+        entry.places.get(&sink).map(String::as_str).or_else(name)
     }
 
     /// Id of the state.

@@ -185,13 +185,13 @@ impl Driver {
             }
             ToDriver::Law(news) => return self.take_law(news),
             // Only a stage with queues has such things.
-            ToDriver::Remote(_) => return,
+            ToDriver::Remote(_) | ToDriver::SinkOpened(_) => return,
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Synced { group, journal_bytes } => {
                 self.journal_bytes = journal_bytes;
                 Input::Synced { group }
             }
-            ToDriver::JournalFailed(error) | ToDriver::Failed(error) => {
+            ToDriver::JournalFailed(error) | ToDriver::Failed(error) | ToDriver::SinkFailed { error, .. } => {
                 self.failure.get_or_insert(error);
                 return;
             }

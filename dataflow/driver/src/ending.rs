@@ -83,6 +83,19 @@ impl Engine {
         self.write_own(now, &record::Record::JobStop { job, outcome });
     }
 
+    /// Releases nothing of a job until it is resumed; this run's own, not in the journal.
+    pub fn pause(&mut self, job: JobId) {
+        self.stage.hold_job(job);
+    }
+
+    /// Goes on with a job that was paused, unless it was stopped for good.
+    pub fn resume(&mut self, job: JobId) {
+        if self.stopping(job).is_none_or(|outcome| outcome == Outcome::Shutdown) {
+            self.stage.resume_job(job);
+            self.next_wake = Tick(0);
+        }
+    }
+
     /// Why a job is being stopped.
     #[must_use]
     pub fn stopping(&self, job: JobId) -> Option<Outcome> {

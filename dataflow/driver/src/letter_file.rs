@@ -309,7 +309,9 @@ fn named(letter: &Letter, document: &Document) -> KeptLetter {
         key: None,
     };
     if let Content::Item { sink, .. } = &letter.content {
-        kept.sink = document.sinks.get(usize::from(sink.0)).map(|sink| sink.name.clone());
+        let place = job.map(|job| document.place(job, sink.0).map(str::to_owned));
+        let name = || document.sinks.get(usize::from(sink.0)).map(|sink| sink.name.clone());
+        kept.sink = place.flatten().or_else(name);
     }
     if let Content::Item { item, .. } | Content::Uncomputed { item, .. } = &letter.content
         && let Some(schema) = job.and_then(|job| job.schemas.get(usize::from(item.schema)))

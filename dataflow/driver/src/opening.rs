@@ -184,28 +184,18 @@ fn compute_step(computation: &Computation) -> ComputeStep {
     ComputeStep { schema, fields: computation.fields.clone() }
 }
 
-/// Who waits for a sink that is away when a job begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// Nobody: the command ends.
-    Once,
-    /// A stage, which tries again.
-    Again,
-}
-
 /// Opens a job's sinks in their order, each with whether it is there. When one cannot be opened nothing stays that the others made for it.
 pub(crate) fn open_sinks(
     mut outputs: Vec<Output>,
     ids: &[SinkId],
-    job: (JobId, UnixMs),
+    job: (JobId, UnixMs, Tick),
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
-    opening: Opening,
 ) -> Result<Vec<(Output, bool)>, CrawlError> {
     let mut are_there = Vec::with_capacity(outputs.len());
     for (at, id) in (0..outputs.len()).zip(ids) {
-        match open_sink(&mut outputs[at], *id, job, spider, engine, document, opening) {
+        match open_sink(&mut outputs[at], *id, job, spider, engine, document) {
             Ok(is_there) => are_there.push(is_there),
             Err(error) => {
                 outputs[..=at].iter_mut().for_each(|output| output.sink.unopened());
@@ -218,13 +208,12 @@ pub(crate) fn open_sinks(
 
 /// Opens a sink; one that is new to the state, was emptied or is to hold more gets every item. False: it is away, and not required.
 fn open_sink(
-    Output { sink, required }: &mut Output,
+    Output { sink, required, .. }: &mut Output,
     id: SinkId,
-    (job, started): (JobId, UnixMs),
+    (job, started, now): (JobId, UnixMs, Tick),
     spider: &Spider,
     engine: &mut Engine,
     document: &mut Document,
-    opening: Opening,
 ) -> Result<bool, CrawlError> {
     let required = *required;
     let name = sink.describe().url;
@@ -248,8 +237,8 @@ fn open_sink(
             return Ok(false);
         }
         Err(error) => {
-            let error = match (error.class, opening) {
-                (ErrorClass::Transient, Opening::Once) => error.not_tried_again().and(
+            let error = match error.class {
+                ErrorClass::Transient => error.not_tried_again().and(
                     "At its start a crawl waits for no sink, and nothing is lost: run the same command again when it answers",
                 ),
                 _ => error,
@@ -259,7 +248,7 @@ fn open_sink(
     };
     let entry = &mut document.sinks[usize::from(id.0)];
     if entry.generation != opened.generation || asks_for_more(&entry.name, &name) {
-        engine.reset_sink(id);
+        engine.reset_sink(now, job, id);
         entry.generation = opened.generation;
     }
     entry.name = name;

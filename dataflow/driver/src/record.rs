@@ -44,6 +44,8 @@ pub(crate) enum Record {
     LetterKept { job: JobId, id: u64, bytes: u64 },
     /// In snapshots: the last number that was given.
     LetterLast { job: JobId, id: u64 },
+    /// A sink was found new or emptied when this job opened it: what it confirmed before it holds no more.
+    SinkReset { job: JobId, sink: SinkId },
 }
 
 fn body(out: &mut Vec<u8>, record: &Record) {
@@ -58,6 +60,11 @@ fn body(out: &mut Vec<u8>, record: &Record) {
             put_u64(out, job.0);
             out.push(sink.0);
             put_bytes(out, mark);
+        }
+        Record::SinkReset { job, sink } => {
+            out.push(FIRST + 9);
+            put_u64(out, job.0);
+            out.push(sink.0);
         }
         Record::JobEnd { job, outcome } => {
             out.push(FIRST + 2);
@@ -194,6 +201,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Record, WireError> {
         6 => Ok(Record::LettersBeyond { job, count: reader.u64()? }),
         7 => Ok(Record::LetterKept { job, id: reader.u64()?, bytes: reader.u64()? }),
         8 => Ok(Record::LetterLast { job, id: reader.u64()? }),
+        9 => Ok(Record::SinkReset { job, sink: SinkId(reader.u8()?) }),
         _ => Err(WireError { expected: "a record of the driver" }),
     }
 }
@@ -229,6 +237,7 @@ mod tests {
             Record::LettersBeyond { job: JobId(2), count: 7 },
             Record::LetterKept { job: JobId(0), id: 9, bytes: 1 << 20 },
             Record::LetterLast { job: JobId(0), id: 9 },
+            Record::SinkReset { job: JobId(5), sink: SinkId(31) },
         ];
         for record in records {
             let mut bytes = Vec::new();

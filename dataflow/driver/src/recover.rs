@@ -38,6 +38,7 @@ impl Engine {
             record::Record::SinkMark { job, sink, mark } => {
                 self.marks.insert((job, sink), mark);
             }
+            record::Record::SinkReset { sink, .. } => self.stage.reset_sink(sink),
             record::Record::JobEnd { job, outcome } => {
                 if let Some(run) = self.jobs.get_mut(&job) {
                     run.ended = Some(outcome);
@@ -119,9 +120,15 @@ impl Engine {
         self.marks.get(&(job, sink)).map(Vec::as_slice)
     }
 
-    /// A sink that is new to the state, or was emptied: every item goes to it again.
-    pub fn reset_sink(&mut self, sink: SinkId) {
+    /// A sink that is new to the state, or was emptied: every item goes to it again, also after a restart. Durable with `barrier`.
+    pub fn reset_sink(&mut self, now: Tick, job: JobId, sink: SinkId) {
         self.stage.reset_sink(sink);
+        self.write_own(now, &record::Record::SinkReset { job, sink });
+    }
+
+    /// Of these sinks, and no others, it is not known what they hold: every item goes to them.
+    pub fn doubt_sinks(&mut self, sinks: u32) {
+        self.stage.doubt_sinks(sinks);
     }
 
     /// Streams the state after all appended groups. Only when `is_settled`.

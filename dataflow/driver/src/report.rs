@@ -63,13 +63,22 @@ pub struct Output {
     pub sink: Box<dyn Sink>,
     /// The crawl waits for it. Otherwise it is best effort: while it is away its items are missed, and the next crawl brings them.
     pub required: bool,
+    /// Its name in the state where every job has a place of its own (`sqlite:%(job)s.db`); `None`: its URL is its name. What one job wrote
+    /// says nothing of the place of another.
+    pub known_as: Option<String>,
 }
 
 impl Output {
-    /// Its name: the redacted URL.
+    /// A sink whose name is its URL.
+    #[must_use]
+    pub fn new(sink: Box<dyn Sink>, required: bool) -> Output {
+        Output { sink, required, known_as: None }
+    }
+
+    /// Its name in the state: the redacted URL, unless each job has a place of its own.
     #[must_use]
     pub fn name(&self) -> String {
-        self.sink.describe().url
+        self.known_as.clone().unwrap_or_else(|| self.sink.describe().url)
     }
 }
 

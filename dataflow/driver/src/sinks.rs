@@ -105,11 +105,12 @@ impl SinkThread {
         let thread = std::thread::Builder::new()
             .name(format!("sink-{}", id.0))
             .spawn(move || {
-                let name = start.name.clone();
+                let (name, job) = (start.name.clone(), start.job);
                 let result = Server::serve(start, &inbox, &driver);
                 if let Err(failure) = &result {
                     // After the driver's end nobody waits for it; the join gives the error too.
-                    let _ = driver.send(ToDriver::Failed(failure.clone().told(&name)));
+                    let error = failure.clone().told(&name);
+                    let _ = driver.send(ToDriver::SinkFailed { job, sink: id, error });
                 }
                 result
             })

@@ -75,7 +75,7 @@ pub(crate) fn each_of_job(engine: &Engine, document: &Document, entry: &JobEntry
 /// The number of a job's sink by a name of its place.
 pub(crate) fn number_of(document: &Document, entry: &JobEntry, name: &str) -> Option<u8> {
     let meant = identity(name);
-    let is_it = |at: &u8| document.sinks.get(usize::from(*at)).is_some_and(|sink| identity(&sink.name) == meant);
+    let is_it = |at: &u8| document.place(entry, *at).is_some_and(|place| identity(place) == meant);
     entry.sinks.iter().copied().find(is_it)
 }
 
@@ -85,8 +85,7 @@ pub(crate) fn check_sink(document: &Document, entry: &JobEntry, sink: &dyn Sink)
     if number_of(document, entry, &name).is_some() {
         return Ok(name);
     }
-    let names: Vec<&str> =
-        entry.sinks.iter().filter_map(|at| document.sinks.get(usize::from(*at))).map(|sink| &*sink.name).collect();
+    let names: Vec<&str> = entry.sinks.iter().filter_map(|at| document.place(entry, *at)).collect();
     Err(CrawlError::Usage(format!(
         "job {}: {name} is none of its sinks, expected one of {}",
         entry.id,

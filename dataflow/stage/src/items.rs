@@ -125,6 +125,8 @@ pub struct Items {
     worker: usize,
     workers: usize,
     masks: BTreeMap<JobId, SinkMasks>,
+    /// Sinks that may not hold what they said.
+    doubted: u32,
     counts: BTreeMap<JobId, ItemCounts>,
     next: u64,
 }
@@ -135,7 +137,7 @@ impl Items {
     pub fn new(worker: usize, workers: usize, boot: u32) -> Self {
         let slots = (0..SLOTS).map(|_| Slot::default()).collect();
         let next = (u64::from(boot) << 32) | ((worker as u64) << 26);
-        Items { slots, worker, workers, masks: BTreeMap::new(), counts: BTreeMap::new(), next }
+        Items { slots, worker, workers, masks: BTreeMap::new(), doubted: 0, counts: BTreeMap::new(), next }
     }
 
     fn owns(&self, slot: u8) -> bool {
@@ -160,6 +162,11 @@ impl Items {
         for slot in &mut self.slots {
             slot.versions.forget_sink(sink);
         }
+    }
+
+    /// Of these sinks, and no others, it is not known what they hold: nothing counts as unchanged there.
+    pub fn doubt_sinks(&mut self, sinks: u32) {
+        self.doubted = sinks;
     }
 
     /// The newest version of every item.
@@ -219,7 +226,7 @@ impl Items {
         masks.upsert &= sinks;
         let slot = &mut self.slots[usize::from(slot_index)];
         let mut delta = ItemCounts { scraped: 1, ..ItemCounts::default() };
-        let waiting = masks.append | slot.versions.needed(&item, masks.upsert, &mut delta);
+        let waiting = masks.append | slot.versions.needed(&item, masks.upsert, self.doubted, &mut delta);
         let job = item.job;
         record::outbox(journal, slot_index, id, page, waiting, &item);
         slot.versions.learn(&item);

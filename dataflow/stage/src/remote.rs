@@ -19,9 +19,11 @@ enum Order {
     OpenJob(Arc<JobSpec>, SinkMasks),
     CloseJob(JobId, bool),
     HoldJob(JobId),
+    ResumeJob(JobId),
     SetLaws(Arc<dyn LawBook>, Tick),
     DomainLaws(usize),
     ResetSink(SinkId),
+    DoubtSinks(u32),
     Compact,
     Step { now: Tick, epoch: u64, events: Vec<Event>, loaded: Records, in_flight_max: usize },
     Replay(Records),
@@ -115,6 +117,10 @@ impl Remote {
         self.order(Order::HoldJob(job));
     }
 
+    pub fn resume_job(&mut self, job: JobId) {
+        self.order(Order::ResumeJob(job));
+    }
+
     pub fn set_laws(&mut self, laws: &Arc<dyn LawBook>, now: Tick) {
         self.order(Order::SetLaws(Arc::clone(laws), now));
     }
@@ -129,6 +135,10 @@ impl Remote {
 
     pub fn reset_sink(&mut self, sink: SinkId) {
         self.order(Order::ResetSink(sink));
+    }
+
+    pub fn doubt_sinks(&mut self, sinks: u32) {
+        self.order(Order::DoubtSinks(sinks));
     }
 
     pub fn compact(&mut self) {
@@ -227,6 +237,10 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
                 shell.hold_job(job);
                 continue;
             }
+            Order::ResumeJob(job) => {
+                shell.resume_job(job);
+                continue;
+            }
             Order::SetLaws(laws, now) => {
                 shell.set_laws(laws, now);
                 continue;
@@ -237,6 +251,10 @@ fn serve(shell: &mut Shell, orders: &Receiver<Order>, answers: &SyncSender<Answe
             }
             Order::ResetSink(sink) => {
                 shell.reset_sink(sink);
+                continue;
+            }
+            Order::DoubtSinks(sinks) => {
+                shell.doubt_sinks(sinks);
                 continue;
             }
             Order::Compact => {

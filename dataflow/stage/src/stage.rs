@@ -116,6 +116,16 @@ impl Stage {
         }
     }
 
+    /// Goes on with a job that was held.
+    pub fn resume_job(&mut self, job: JobId) {
+        if let Some(local) = &mut self.local {
+            local.resume_job(job);
+        }
+        for remote in &mut self.remotes {
+            remote.resume_job(job);
+        }
+    }
+
     /// Another law from `now` on, on all workers before their next step.
     pub fn set_laws(&mut self, laws: &Arc<dyn LawBook>, now: Tick) {
         if let Some(local) = &mut self.local {
@@ -144,6 +154,16 @@ impl Stage {
         }
         for remote in &mut self.remotes {
             remote.reset_sink(sink);
+        }
+    }
+
+    /// Of these sinks, all at once, it is not known what they hold: until they are open every item goes to them.
+    pub fn doubt_sinks(&mut self, sinks: u32) {
+        if let Some(local) = &mut self.local {
+            local.doubt_sinks(sinks);
+        }
+        for remote in &mut self.remotes {
+            remote.doubt_sinks(sinks);
         }
     }
 

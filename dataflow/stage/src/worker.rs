@@ -270,6 +270,10 @@ impl Shell {
         self.state.borrow_mut().frontier.hold_job(job);
     }
 
+    pub fn resume_job(&mut self, job: JobId) {
+        self.state.borrow_mut().frontier.resume_job(job);
+    }
+
     /// Takes another law.
     pub fn set_laws(&mut self, laws: Arc<dyn LawBook>, now: Tick) {
         let state = &mut *self.state.borrow_mut();
@@ -283,6 +287,10 @@ impl Shell {
 
     pub fn reset_sink(&mut self, sink: SinkId) {
         self.state.borrow_mut().items.reset_sink(sink);
+    }
+
+    pub fn doubt_sinks(&mut self, sinks: u32) {
+        self.state.borrow_mut().items.doubt_sinks(sinks);
     }
 
     /// Gives the worker its events; the dataflow has not run yet.

@@ -1,6 +1,7 @@
 //! Jobs as a stage has them open: what their header and spider file come to, their sinks, how far their end is.
 
 use super::StageOptions;
+use super::awaiting::Awaited;
 use super::census::Roll;
 use super::ending::Ending;
 use super::status::JobPart;
@@ -16,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_connector::{Sink, SinkKind};
 use weir_model::json::{FetchRules, ForwardMessage, JobHeader, JobRef, QueueMessage, ShardMessage, TallyMessage};
-use weir_model::{ItemSchema, Outcome, ReceiptId, SinkId, Tick, UnixMs};
+use weir_model::{Item, ItemSchema, Outcome, ReceiptId, SinkId, Tick, UnixMs};
 use weir_spider::Spider;
-use weir_stage::SinkMasks;
+use weir_stage::{OutboxId, SinkMasks};
 
 /// A job that runs here.
 pub(super) struct OpenJob {
@@ -27,13 +28,25 @@ pub(super) struct OpenJob {
     pub settings: Settings,
     /// What fetch messages say of it.
     pub reference: JobRef,
-    /// Sinks that are not open yet.
-    pub unopened: Vec<Output>,
     pub sink_ids: Vec<u8>,
+    best_effort: Vec<u8>,
+    /// The URLs of its sinks.
+    pub urls: BTreeMap<SinkId, String>,
+    /// Of those that have another name in the state.
+    places: BTreeMap<u8, String>,
+    /// Sinks that are not open.
+    pub awaited: BTreeMap<SinkId, Awaited>,
+    /// Sinks that take items.
     pub sinks: Vec<SinkThread>,
+    /// Sinks that take nothing any more, and why: what is for them becomes dead letters.
+    pub given_up: BTreeMap<SinkId, String>,
+    /// What a sink was to write and has not settled.
+    pub unanswered: BTreeMap<SinkId, BTreeMap<OutboxId, Arc<Item>>>,
+    /// Why it ends as it does.
+    pub failure: Option<String>,
     /// Sinks that have completed what they wrote, to be told when the end is durable.
     pub finished: Vec<Box<dyn Sink>>,
-    masks: SinkMasks,
+    pub masks: SinkMasks,
     pub opened_at: UnixMs,
     pub ending: Ending,
     /// The stop is in the journal and nothing more is released.
@@ -68,16 +81,19 @@ pub(super) struct Prepared {
     header: JobHeader,
     spider: Arc<Spider>,
     settings: Settings,
-    sinks: Vec<Output>,
+    pub sinks: Vec<Output>,
     reference: JobRef,
 }
 
 /// Compiles what a header names. The error says what is wrong with it for good.
-pub(super) fn prepare_job(options: &StageOptions, header: JobHeader, text: &str) -> Result<Prepared, String> {
+pub(super) fn load_spider(header: &JobHeader, text: &str) -> Result<Arc<Spider>, String> {
     let name = header.hash.spider_key();
     let args: Vec<(String, String)> = header.args.clone().into_iter().collect();
-    let spider = Spider::load(&name, text, &args).map(Arc::new).map_err(|errors| errors.to_string())?;
-    crate::compute::check(&options.compute, &spider)?;
+    Spider::load(&name, text, &args).map(Arc::new).map_err(|errors| errors.to_string())
+}
+
+/// Makes what a job needs. The error says what is wrong for good.
+pub(super) fn prepare_job(options: &StageOptions, header: JobHeader, spider: Arc<Spider>) -> Result<Prepared, String> {
     let settings = job_settings(&spider, &header)?;
     let sinks = (options.sinks)(&spider, &header).map_err(|error| error.to_string())?;
     let default = Settings::default();
@@ -114,19 +130,22 @@ pub(super) fn job_settings(spider: &Spider, header: &JobHeader) -> Result<Settin
 }
 
 impl Prepared {
-    pub fn sink_names(&self) -> Vec<String> {
-        self.sinks.iter().map(Output::name).collect()
-    }
-
-    pub fn into_job(self, opened_at: UnixMs) -> OpenJob {
-        OpenJob {
+    /// The job with these of its sinks, by their numbers; none is open.
+    pub fn into_job(self, opened_at: UnixMs, sinks: Vec<(SinkId, Output)>) -> OpenJob {
+        let mut job = OpenJob {
             header: self.header,
             spider: self.spider,
             settings: self.settings,
             reference: self.reference,
-            unopened: self.sinks,
             sink_ids: Vec::new(),
+            best_effort: Vec::new(),
+            urls: BTreeMap::new(),
+            places: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             sinks: Vec::new(),
+            given_up: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            failure: None,
             finished: Vec::new(),
             masks: SinkMasks::default(),
             opened_at,
@@ -139,18 +158,32 @@ impl Prepared {
             delisting: None,
             roll: None,
             part: None,
-        }
+        };
+        sinks.into_iter().for_each(|(id, output)| job.add_sink(id, output));
+        job
     }
 }
 
 impl OpenJob {
-    /// As the engine runs it. The sinks have their numbers, and are not open yet.
-    pub fn run(&mut self, now: Tick) -> JobRun {
-        for (sink, id) in self.unopened.iter().zip(&self.sink_ids) {
-            let appends = sink.sink.describe().kind == SinkKind::Appending;
-            let mask = if appends { &mut self.masks.append } else { &mut self.masks.upsert };
-            *mask |= 1 << id;
+    fn add_sink(&mut self, id: SinkId, output: Output) {
+        let info = output.sink.describe();
+        // In a place of its own the job finds nothing of others: it writes every item there, as it does to a feed.
+        let is_whole = info.kind == SinkKind::Appending || output.known_as.is_some();
+        let mask = if is_whole { &mut self.masks.append } else { &mut self.masks.upsert };
+        *mask |= 1 << id.0;
+        if output.known_as.is_some() {
+            self.places.insert(id.0, info.url.clone());
         }
+        if !output.required {
+            self.best_effort.push(id.0);
+        }
+        self.sink_ids.push(id.0);
+        self.urls.insert(id, info.url);
+        self.awaited.insert(id, Awaited::new(output));
+    }
+
+    /// As the engine runs it.
+    pub fn run(&self, now: Tick) -> JobRun {
         JobRun {
             masks: self.masks,
             header: Some(self.header.clone()),
@@ -160,7 +193,6 @@ impl OpenJob {
 
     /// As the state's list of jobs has it, for the commands that read a state.
     pub fn listed(&self) -> JobEntry {
-        let names = self.unopened.iter().zip(&self.sink_ids);
         JobEntry {
             id: self.header.job.0,
             spider: self.header.spider.clone(),
@@ -171,7 +203,8 @@ impl OpenJob {
             outcome: None,
             replays: false,
             backfills: None,
-            best_effort: names.filter(|(sink, _)| !sink.required).map(|(_, id)| *id).collect(),
+            best_effort: self.best_effort.clone(),
+            places: self.places.clone(),
             made_by: None,
             schemas: self.spider.schemas().iter().map(|schema| ItemSchema::clone(schema)).collect(),
             // Before every version that it could give.

@@ -38,6 +38,7 @@ impl StageDriver {
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
             let before = self.jobs[&job].ending;
             match before {
+                Ending::Running if self.lacks_sinks(job) => {}
                 Ending::Running => self.look_for_end(now, job),
                 Ending::Settling { outcome, barrier } => {
                     let open = self.jobs.get_mut(&job).expect("listed above");
@@ -122,7 +123,9 @@ impl StageDriver {
     /// What is gone is known: the sinks mark it, and complete what they wrote.
     pub(super) fn begin_finish(&mut self, job: JobId, outcome: Outcome) {
         let open = self.jobs.get_mut(&job).expect("the caller has it");
-        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(outcome, true));
+        // Nobody resumes a job of a stage: what its sinks have is completed, whatever it failed on.
+        let told = if outcome == Outcome::Failed { Outcome::Cancelled } else { outcome };
+        open.sinks.iter_mut().for_each(|sink| sink.begin_finish(told, true));
         (open.ending, open.roll) = (Ending::Finishing { outcome }, None);
     }
 
@@ -132,14 +135,16 @@ impl StageDriver {
         if !open.sinks.iter().all(crate::sinks::SinkThread::has_ended) {
             return;
         }
+        let mut failed = Vec::new();
         for sink in std::mem::take(&mut open.sinks) {
+            let id = sink.id();
             match sink.finish(outcome, true) {
                 Ok(sink) => open.finished.extend(sink),
-                Err(error) => {
-                    self.failure.get_or_insert(error);
-                    return;
-                }
+                Err(error) => failed.push((id, error)),
             }
+        }
+        if !failed.is_empty() {
+            return failed.into_iter().for_each(|(id, error)| self.reopen_sink(now, job, id, &error));
         }
         if let Some(delisting) = &mut open.delisting {
             delisting.settle(&mut self.engine, now);
@@ -152,7 +157,8 @@ impl StageDriver {
     /// The end is durable: it goes into the document, is told to the world, and the job is forgotten.
     fn close(&mut self, job: JobId, outcome: Outcome) {
         // The others were told before.
-        let untold = Untold { part: Some(self.part(job, Some(outcome), None)), ..Untold::default() };
+        let failure = self.jobs.get(&job).and_then(|open| open.failure.clone());
+        let untold = Untold { part: Some(self.part(job, Some(outcome), failure)), ..Untold::default() };
         self.note_end(job, outcome, untold);
         if let Err(error) = self.journal.save(&self.document) {
             self.failure.get_or_insert(error);

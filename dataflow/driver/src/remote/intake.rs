@@ -3,6 +3,7 @@
 //! Decides what a message means for the stage: whose it is, whether its job is open, ended or not known yet. What it means for URLs is decided in
 //! the engine. Invariant: a receipt is settled at once only when its message changes nothing, or its effect is durable.
 
+use super::desk::OpenJob;
 use super::outside::FromOutside;
 use super::stage::StageDriver;
 use super::unbegun::Silence;
@@ -26,6 +27,15 @@ pub(super) struct Waiting {
     pub messages: Vec<(ReceiptId, Inward)>,
     /// Not before: something failed for now.
     pub again_at: Option<Tick>,
+    /// Its spider file has come: as it will run when its sinks are open.
+    pub ready: Option<Box<Ready>>,
+}
+
+/// A job that lacks nothing but its sinks.
+pub(super) struct Ready {
+    pub job: OpenJob,
+    /// Its spider file.
+    pub text: String,
 }
 
 impl StageDriver {
@@ -129,7 +139,7 @@ impl StageDriver {
             return waiting.messages.push((receipt, inward));
         }
         self.outside.load_spider(header.hash);
-        self.waiting.insert(job, Waiting { header, messages: vec![(receipt, inward)], again_at: None });
+        self.waiting.insert(job, Waiting { header, messages: vec![(receipt, inward)], again_at: None, ready: None });
     }
 
     pub(super) fn ask_again(&mut self, now: Tick) {

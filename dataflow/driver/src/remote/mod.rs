@@ -7,9 +7,10 @@
 //!  spider files ────────────────────────────┘                    └──> other stages' requests (HandOn), receipts (Settle)
 //! ```
 //! Decides when a job is opened, ended and told of; what messages mean for URLs is decided in the engine. Sees queues and artifacts
-//! by their traits. Invariants: a receipt is settled when its effects are in the journal; a job is in the state's document before
+//! by their traits. Never waits for a sink: each is opened on a thread of its own. Invariants: a receipt is settled when its effects are in the journal; a job is in the state's document before
 //! its first record; a state belongs to one stage of one deployment and refuses every other.
 
+mod awaiting;
 mod begin;
 mod census;
 pub mod client;
@@ -35,6 +36,7 @@ mod unbegun;
 mod untold;
 mod window;
 
+pub(crate) use awaiting::SinkOpened;
 pub use outside::FromOutside;
 pub use spending::{StageTariff, measured};
 pub use status::{JobDocument, JobPart, StageStatus, job_key, part_key, status_key};

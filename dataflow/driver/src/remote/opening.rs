@@ -1,19 +1,22 @@
 //! How a stage is put together: its state, whose it is, the jobs that go on, the engine where the journal ends.
 
-use super::desk::{OpenJob, prepare_job};
+use super::desk::{OpenJob, load_spider, prepare_job};
 use super::moving::waits_for;
 use super::{Pace, StageOptions};
-use crate::document::{Document, StageDocument};
+use crate::document::{Document, StageDocument, StageJob};
 use crate::engine::Engine;
 use crate::error::CrawlError;
 use crate::io::EngineConfig;
 use crate::opening::recover;
+use crate::report::Output;
 use crate::state::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use weir_connector::identity;
 use weir_frontier::{FrontierConfig, LawBook, Slice};
 use weir_geo::GeoConfig;
-use weir_model::{JobId, Tick};
+use weir_model::json::JobHeader;
+use weir_model::{JobId, SinkId, Tick};
 use weir_stage::{Geocoding, Stage, StageConfig};
 
 /// Releases in a fetch message: as many as a function makes at once, and reports of small pages that fill one billed unit.
@@ -62,13 +65,21 @@ pub(super) fn claim(document: &mut Document, stack: &str, slice: Slice) -> Resul
     Ok(())
 }
 
-/// The engine with the jobs that go on.
+/// A job of the state that cannot go on, and why.
+pub(super) struct Broken {
+    pub header: JobHeader,
+    pub why: String,
+}
+
+type Opened = (Engine, BTreeMap<JobId, OpenJob>, Vec<Broken>);
+
+/// The engine with the jobs that go on, and those that cannot.
 pub(super) fn open_engine(
     options: &StageOptions,
     state: &mut State,
     laws: &Arc<dyn LawBook>,
     now: Tick,
-) -> Result<(Engine, BTreeMap<JobId, OpenJob>), CrawlError> {
+) -> Result<Opened, CrawlError> {
     let lanes = state.store.allocate_lanes(options.workers + 1);
     let boot = state.document.boot;
     let log = options.settings.log_level >= crate::settings::LogLevel::Debug;
@@ -93,29 +104,87 @@ pub(super) fn open_engine(
     config.sink_names = state.document.sinks.iter().map(|sink| sink.name.clone()).collect();
     config.letter_bytes_max = options.settings.dead_letters_bytes_max;
     let mut engine = Engine::new(stage, config);
-    let mut jobs = BTreeMap::new();
+    let (mut jobs, mut broken, mut lacking) = (BTreeMap::new(), Vec::new(), Vec::new());
     let known = state.document.stage.as_ref().map(|stage| stage.jobs.clone()).unwrap_or_default();
     for entry in known.into_iter().filter(|entry| entry.outcome.is_none()) {
-        let Some(header) = entry.header else { continue };
+        let Some(header) = entry.header.clone() else { continue };
         let job = header.job;
-        let prepared = prepare_job(options, header, &entry.spider).map_err(|why| {
-            CrawlError::State(format!("job {} cannot go on with the spider file in its state: {why}", job.0))
-        })?;
-        let names = prepared.sink_names();
-        let mut open = prepared.into_job(entry.opened_at);
-        open.sink_ids = match entry.sinks.is_empty() {
-            // It was imported: its sinks are those of this stage.
-            true => state.document.sinks_of(&names)?.iter().map(|id| id.0).collect(),
-            false => entry.sinks.clone(),
+        let spider = load_spider(&header, &entry.spider)
+            .map_err(|why| format!("it cannot go on with the spider file in its state: {why}"));
+        if let Ok(spider) = &spider {
+            // The operator's to allow, not the job's: another start may.
+            crate::compute::check(&options.compute, spider)
+                .map_err(|why| CrawlError::Usage(format!("job {} cannot go on: {why}", job.0)))?;
+        }
+        let mut prepared = match spider.and_then(|spider| prepare_job(options, header.clone(), spider)) {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                broken.push(Broken { header, why });
+                continue;
+            }
         };
+        let made = std::mem::take(&mut prepared.sinks);
+        let sinks = match sinks_of(&mut state.document, &entry, made)? {
+            Ok(sinks) => sinks,
+            Err(names) => {
+                lacking.push((job, names));
+                continue;
+            }
+        };
+        let open = prepared.into_job(entry.opened_at, sinks);
         note_sinks(&mut state.document, &open);
         engine.open_job(open.run(now));
         jobs.insert(job, open);
     }
+    refuse_lacking(&lacking)?;
     recover(&mut engine, &mut state.recovery)?;
     engine.finish_replay(now);
     state.letters.append(&engine.take_letters(), &state.document)?;
-    Ok((engine, jobs))
+    Ok((engine, jobs, broken))
+}
+
+/// The sinks that a job began with, by their numbers, of those that are made now; or the names of those that are not among them.
+type Found = Result<Vec<(SinkId, Output)>, Vec<String>>;
+
+fn sinks_of(document: &mut Document, entry: &StageJob, made: Vec<Output>) -> Result<Found, CrawlError> {
+    if entry.sinks.is_empty() {
+        // It was imported, or had none: its sinks are those of this stage.
+        let names: Vec<String> = made.iter().map(Output::name).collect();
+        return Ok(Ok(document.sinks_of(&names)?.into_iter().zip(made).collect()));
+    }
+    let (mut found, mut lacking, mut left) = (Vec::new(), Vec::new(), made);
+    for id in &entry.sinks {
+        let name = document.sinks.get(usize::from(*id)).map(|sink| sink.name.clone()).unwrap_or_default();
+        match left.iter().position(|output| identity(&output.name()) == identity(&name)) {
+            Some(at) => found.push((SinkId(*id), left.remove(at))),
+            None => lacking.push(name),
+        }
+    }
+    if lacking.is_empty() {
+        for output in left {
+            tracing::info!(
+                job = entry.id.0,
+                sink = output.name(),
+                "this sink is new: jobs that run go on with those that they began with, the next ones get it"
+            );
+        }
+        return Ok(Ok(found));
+    }
+    Ok(Err(lacking))
+}
+
+/// A job's items would lie in two places, and nowhere whole.
+fn refuse_lacking(lacking: &[(JobId, Vec<String>)]) -> Result<(), CrawlError> {
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let told = lacking.iter().map(|(job, names)| format!("job {} writes to {}", job.0, names.join(" and ")));
+    let told: Vec<String> = told.collect();
+    Err(CrawlError::Usage(format!(
+        "{}, which this stage is not given any more: it would hold a part of the job's items. Give it as before until the job has ended, \
+         beside others that are new (-o, WEIR_SINKS, infra/deploy --stage Sinks=...); weir cancel ends a job",
+        told.join("; ")
+    )))
 }
 
 /// The numbers of a job's sinks, in both lists of jobs.
@@ -124,6 +193,7 @@ fn note_sinks(document: &mut Document, open: &OpenJob) {
     let listed = open.listed();
     for entry in document.jobs.iter_mut().filter(|entry| entry.id == job.0) {
         (entry.sinks, entry.best_effort) = (listed.sinks.clone(), listed.best_effort.clone());
+        entry.places.clone_from(&listed.places);
     }
     let stages = document.stage.iter_mut().flat_map(|stage| &mut stage.jobs);
     for entry in stages.filter(|entry| entry.id == job) {

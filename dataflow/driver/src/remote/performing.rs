@@ -2,8 +2,10 @@
 //!
 //! Decides nothing but which job's sinks and spider an action means. Invariant: actions are performed in their order.
 
+use super::awaiting::refusals;
 use super::stage::StageDriver;
-use crate::io::Action;
+use crate::io::{Action, Input};
+use crate::sinks::Written;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use weir_model::json::FetchEnvelope;
@@ -60,22 +62,41 @@ impl StageDriver {
         });
     }
 
-    pub(super) fn write(&self, items: &[OutboxItem]) {
+    pub(super) fn write(&mut self, items: &[OutboxItem]) {
         let mut by_job: BTreeMap<JobId, Vec<&OutboxItem>> = BTreeMap::new();
         for item in items {
             by_job.entry(item.item.job).or_default().push(item);
         }
         for (job, items) in by_job {
-            let Some(open) = self.jobs.get(&job) else { continue };
-            for sink in &open.sinks {
-                let bit = 1u32 << sink.id().0;
+            let Some(open) = self.jobs.get_mut(&job) else { continue };
+            let mut refused = Vec::new();
+            for id in open.ids() {
+                let bit = 1u32 << id.0;
                 let wanted = items.iter().filter(|item| item.sinks & bit != 0);
                 let wanted: Vec<_> = wanted.map(|item| (item.id, Arc::clone(&item.item))).collect();
-                if !wanted.is_empty() {
+                if wanted.is_empty() {
+                    continue;
+                }
+                if let Some(why) = open.given_up.get(&id) {
+                    refused.push(refusals(job, id, wanted.into_iter().map(|(item, _)| item).collect(), why));
+                    continue;
+                }
+                // For a sink that is not open yet, or that is to be opened again, they wait here.
+                open.unanswered.entry(id).or_default().extend(wanted.iter().cloned());
+                if let Some(sink) = open.sinks.iter().find(|sink| sink.id() == id) {
                     sink.write(wanted);
                 }
             }
+            refused.into_iter().for_each(|refused| self.engine.feed(refused));
         }
+    }
+
+    pub(super) fn written(&mut self, job: JobId, sink: SinkId, written: Written) {
+        let Written { outcomes, reasons, mark, notes, .. } = written;
+        if let Some(items) = self.jobs.get_mut(&job).and_then(|open| open.unanswered.get_mut(&sink)) {
+            outcomes.iter().for_each(|(item, _)| _ = items.remove(item));
+        }
+        self.engine.feed(Input::Written { job, sink, outcomes, reasons, mark, notes });
     }
 
     pub(super) fn committed(&self, marks: Vec<((JobId, SinkId), Vec<u8>)>) {

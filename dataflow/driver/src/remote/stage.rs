@@ -1,15 +1,17 @@
 //! The loop of a stage with queues: takes what came (`intake`), performs what the engine decided (`performing`), ends and tells of jobs,
 //! takes snapshots; its beginning and its end.
 
+use super::awaiting::Noted;
 use super::desk::OpenJob;
 use super::health::Health;
 use super::intake::Waiting;
+use super::opening::Broken;
 use super::outside::Outside;
 use super::unbegun::Unbegun;
 use super::window::Window;
 use super::{StageOptions, opening, seats};
 use crate::clock::SystemClock;
-use crate::compute::{Broken, Computer};
+use crate::compute::{self, Computer};
 use crate::crawl::ToDriver;
 use crate::document::Document;
 use crate::engine::Engine;
@@ -18,7 +20,6 @@ use crate::geocoder::GeocodeThread;
 use crate::io::{Action, Input};
 use crate::journal::JournalThread;
 use crate::law::{self, Law, PolicyWatch};
-use crate::sinks::Written;
 use crate::state::State;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use weir_frontier::Slice;
-use weir_model::{Clock, JobId, Outcome, Tick};
+use weir_model::{Clock, JobId, Outcome, SinkId, Tick};
 
 /// The loop looks at the stop flag and at jobs' ends at least this often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -47,6 +48,10 @@ pub(super) struct StageDriver {
     pub document: Document,
     pub jobs: BTreeMap<JobId, OpenJob>,
     pub waiting: BTreeMap<JobId, Waiting>,
+    /// Sinks that were not opened since this process began: they may have been emptied meanwhile.
+    pub doubted: u32,
+    /// Sinks that were found new or emptied, and the group with which the state has forgotten what they held.
+    pub generations: BTreeMap<SinkId, Noted>,
     pub options: StageOptions,
     pub slice: Slice,
     /// What fetch messages and reports call this stage: no other state has it.
@@ -98,7 +103,14 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
     state.save()?;
     let started_at = clock.now();
     let law = Law::open(&options.laws, state.store.get_document(law::DOCUMENT)?)?;
-    let (engine, jobs) = opening::open_engine(&options, &mut state, &law.book(), started_at)?;
+    let opened = match opening::open_engine(&options, &mut state, &law.book(), started_at) {
+        Ok(opened) => opened,
+        Err(error) => {
+            state.close()?;
+            return Err(error);
+        }
+    };
+    let (engine, jobs, broken) = opened;
     let (driver, inbox) = channel();
     let health = Health::default();
     if let Some(port) = options.health_port {
@@ -113,7 +125,7 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         Some(geocoding) => GeocodeThread::start(geocoding, Arc::clone(&clock), driver.clone())?,
         None => GeocodeThread::none(),
     };
-    let computer = Computer::new(options.compute.clone(), Broken::Refuses, driver.clone());
+    let computer = Computer::new(options.compute.clone(), compute::Broken::Refuses, driver.clone());
     let document = state.document;
     let journal = {
         let (letters, clock) = (state.letters, Arc::clone(&clock));
@@ -138,6 +150,8 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         document,
         jobs,
         waiting: BTreeMap::new(),
+        doubted: 0,
+        generations: BTreeMap::new(),
         slice: options.slice,
         name,
         started_at,
@@ -154,19 +168,25 @@ pub fn run_stage(mut options: StageOptions) -> Result<(), CrawlError> {
         shown: super::letters::Shown::default(),
         failure: None,
     };
-    stage.begin()?;
+    stage.begin(broken)?;
     stage.run();
     stage.end()
 }
 
 impl StageDriver {
-    /// Opens the sinks of jobs that go on, and hands on what was not known to be handed on.
-    fn begin(&mut self) -> Result<(), CrawlError> {
+    /// Has the sinks of jobs that go on opened, ends the `broken` ones, and hands on what was not known to be handed on.
+    fn begin(&mut self, broken: Vec<Broken>) -> Result<(), CrawlError> {
+        let now = self.clock.now();
         // A job whose end is in the journal has complete sinks and no marks: opened again, a feed would begin anew.
         let running: Vec<JobId> = self.jobs.keys().copied().filter(|job| self.engine.ended(*job).is_none()).collect();
+        self.doubted = running.iter().fold(0, |sinks, job| sinks | self.jobs[job].masks.upsert);
+        self.engine.doubt_sinks(self.doubted);
         for job in running {
-            self.open_sinks(job)?;
             self.computer.open(job, &self.jobs[&job].spider)?;
+            self.await_sinks(now, job);
+        }
+        for broken in broken {
+            self.end_broken(now, &broken)?;
         }
         self.journal.save(&self.document)?;
         for parcel in self.engine.unsent_parcels() {
@@ -200,7 +220,9 @@ impl StageDriver {
                 draining_since = Some(now);
             }
             if let Some(since) = draining_since {
-                let busy = self.engine.in_flight() > 0 || self.jobs.keys().any(|job| self.engine.live(*job).pages > 0);
+                // What waits for a sink that is not open is the next run's.
+                let mut open = self.jobs.iter().filter(|(_, open)| open.awaited.is_empty()).map(|(job, _)| *job);
+                let busy = self.engine.in_flight() > 0 || open.any(|job| self.engine.live(job).pages > 0);
                 if !busy || now.since(since) > DRAIN_MAX {
                     return;
                 }
@@ -224,6 +246,8 @@ impl StageDriver {
         self.health.turned(now);
         self.take_back(now);
         self.ask_again(now);
+        self.open_due_sinks(now);
+        self.note_generations();
         self.end_jobs(now);
         self.tell(now);
         self.show_letters(now, false);
@@ -251,9 +275,10 @@ impl StageDriver {
     fn take(&mut self, message: ToDriver) {
         let input = match message {
             ToDriver::Remote(event) => return self.take_outside(*event),
-            ToDriver::Written { job, sink, written } => {
-                let Written { outcomes, reasons, mark, notes, .. } = written;
-                Input::Written { job, sink, outcomes, reasons, mark, notes }
+            ToDriver::Written { job, sink, written } => return self.written(job, sink, written),
+            ToDriver::SinkOpened(opened) => return self.take_opened(self.clock.now(), *opened),
+            ToDriver::SinkFailed { job, sink, error } => {
+                return self.take_failed_sink(self.clock.now(), job, sink, &error);
             }
             ToDriver::Loaded { worker, addr, record } => Input::Loaded { worker, addr, record },
             ToDriver::Geocoded(events) => Input::Geocoded(events),

@@ -1,6 +1,7 @@
 //! How a stage tells the world: its status and its parts of jobs as objects, metrics for Prometheus, a heartbeat for CloudWatch.
 
 use super::JobPart;
+use super::desk::OpenJob;
 use super::spending::without_spending;
 use super::stage::StageDriver;
 use super::status::{StageStatus, status_key};
@@ -97,7 +98,7 @@ impl StageDriver {
             opened_at: open.map_or(now, |open| open.opened_at),
             at: now,
             outcome,
-            failure,
+            failure: failure.or_else(|| open.and_then(OpenJob::waits_for)),
             shards_taken: tally.shards.len() as u32,
             queued: live.urls.queued + live.urls.delayed + live.urls.parked,
             in_flight: live.urls.leased,

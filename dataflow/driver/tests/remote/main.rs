@@ -6,6 +6,7 @@ mod faults;
 mod laws;
 mod letters;
 mod moving;
+mod sinks;
 mod stack;
 
 use stack::Stack;

@@ -20,7 +20,7 @@ use weir_fetch_parse::function::{Delivery, Function, FunctionParts, FunctionSett
 use weir_frontier::policy::Policy;
 use weir_frontier::{Limits, Slice};
 use weir_geo::{Provider, ProviderConfig, ProviderKind};
-use weir_model::json::{FetchEnvelope, QueueMessage};
+use weir_model::json::{FetchEnvelope, JobHeader, QueueMessage};
 use weir_model::{Clock, Item, ItemId, JobId, Outcome, Tick, UnixMs, Value};
 use weir_queue::{ArtifactStore, BoxFuture, Claims, MemoryArtifacts, MemoryClaims, MemoryQueue, MessageQueue, Receipt};
 use weir_site::{Site, SiteHandle, SiteOptions};
@@ -29,6 +29,8 @@ use weir_stage::Geocoding;
 
 type Rows = Arc<Mutex<BTreeMap<ItemId, (u64, Arc<Item>)>>>;
 type Gone = Arc<Mutex<BTreeSet<ItemId>>>;
+/// Makes the sinks of a job, on whichever thread the stage is.
+pub type Sinks = Arc<dyn Fn(&JobHeader) -> Result<Vec<Output>, SinkError> + Send + Sync>;
 
 pub struct Stack {
     stages: u32,
@@ -61,6 +63,8 @@ pub struct Stack {
     pub sinkless: Option<u32>,
     /// What cannot be written to.
     pub faults: Faults,
+    /// Other sinks than the one that keeps all.
+    pub sinks: Option<Sinks>,
     spider: &'static Spider,
     text: &'static str,
 }
@@ -132,6 +136,7 @@ impl Stack {
             geocodes: false,
             sinkless: None,
             faults: Faults::default(),
+            sinks: None,
             spider,
             text,
         }
@@ -235,7 +240,7 @@ impl Stack {
     fn options(&self, stage: u32, flag: Arc<AtomicBool>) -> impl FnOnce() -> StageOptions + Send + use<> {
         let queues = self.queues_of(stage);
         let kept = Kept(Arc::clone(&self.rows), Arc::clone(&self.refused), Arc::clone(&self.gone));
-        let begins_anew = self.begin_anew;
+        let (begins_anew, sinks) = (self.begin_anew, self.sinks.clone());
         let (pace, laws, compute) = (self.pace, self.laws.clone().into(), self.compute.clone());
         let (state, of) = (self.state(stage), self.stages);
         let geocoding = self.geocodes.then(|| self.geocoding());
@@ -251,9 +256,10 @@ impl Stack {
             begins_anew,
             settings: Settings { concurrency: 500, ..Settings::default() },
             laws,
-            sinks: Box::new(move |_, _| match has_sink {
-                true => Ok(vec![Output { sink: Box::new(kept.clone()), required: true }]),
-                false => {
+            sinks: Box::new(move |_, header| match (&sinks, has_sink) {
+                (Some(sinks), _) => sinks(header),
+                (None, true) => Ok(vec![Output::new(Box::new(kept.clone()), true)]),
+                (None, false) => {
                     Err(SinkError::new(ErrorClass::Permanent, "a file is there already", "kept:", "none", "move it"))
                 }
             }),
@@ -511,6 +517,11 @@ impl Stack {
             stop.store(true, Ordering::Relaxed);
             thread.join().expect("the function ends without a panic");
         }
+    }
+
+    /// A job as it is told now.
+    pub fn look(&self, job: JobId) -> JobView {
+        runtime().block_on(self.client().job(job)).expect("a job")
     }
 
     /// Until the job has ended everywhere.

@@ -124,7 +124,11 @@ impl Frontier {
             self.believe_for(&spec.agent);
         }
         self.jobs.enter(id).spec = Some(spec);
-        let with_job: Vec<DomainIndex> = self.each_domain(|domain| domain.lines.iter().any(|line| line.job == id));
+        self.wake_domains_of(id);
+    }
+
+    fn wake_domains_of(&mut self, job: JobId) {
+        let with_job: Vec<DomainIndex> = self.each_domain(|domain| domain.lines.iter().any(|line| line.job == job));
         for index in with_job {
             self.wake(index);
         }
@@ -134,6 +138,14 @@ impl Frontier {
     pub fn hold_job(&mut self, job: JobId) {
         if let Some(job) = self.jobs.get_mut(job) {
             job.held = true;
+        }
+    }
+
+    /// Goes on with a job that was held.
+    pub fn resume_job(&mut self, job: JobId) {
+        if let Some(entry) = self.jobs.get_mut(job) {
+            entry.held = false;
+            self.wake_domains_of(job);
         }
     }
 

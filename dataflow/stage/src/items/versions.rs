@@ -46,11 +46,11 @@ struct Known {
 pub(super) struct Versions(KeyMap<ItemId, Known>);
 
 impl Versions {
-    /// Which of the `upsert` sinks need this item; counts those that do not.
-    pub fn needed(&self, item: &Item, upsert: u32, delta: &mut ItemCounts) -> u32 {
+    /// Which of the `upsert` sinks need this item; counts those that do not. `doubted` ones may not hold what they said.
+    pub fn needed(&self, item: &Item, upsert: u32, doubted: u32, delta: &mut ItemCounts) -> u32 {
         let Some(known) = self.0.get(&item.id) else { return upsert };
         if known.hash == item.hash {
-            let unchanged = upsert & known.confirmed & !known.delisted;
+            let unchanged = upsert & known.confirmed & !known.delisted & !doubted;
             delta.unchanged += u64::from(unchanged.count_ones());
             return upsert & !unchanged;
         }
@@ -216,7 +216,7 @@ mod tests {
 
     fn needed(versions: &Versions, item: &Item) -> (u32, ItemCounts) {
         let mut delta = ItemCounts::default();
-        (versions.needed(item, 0b11, &mut delta), delta)
+        (versions.needed(item, 0b11, 0, &mut delta), delta)
     }
 
     #[test]
@@ -250,6 +250,9 @@ mod tests {
         versions.learn(&item(8, 5));
         assert_eq!(needed(&versions, &item(9, 5)), (0b01, ItemCounts { unchanged: 1, ..ItemCounts::default() }));
         assert_eq!(needed(&versions, &item(4, 6)).1.stale, 2, "older than the eighth");
+        let mut delta = ItemCounts::default();
+        assert_eq!(versions.needed(&item(9, 5), 0b11, 0b10, &mut delta), 0b11, "it may have been emptied");
+        assert_eq!(delta, ItemCounts::default());
     }
 
     #[test]

@@ -159,7 +159,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     feeds.check(&urls)?;
     let opened = urls.into_iter().map(|url| open_sink(url, &feeds)).collect::<Result<Vec<_>, _>>();
     let opened = opened.map_err(wrong_sink)?;
-    let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output { sink, required }).collect();
+    let sinks = opened.into_iter().zip(required).map(|(sink, required)| Output::new(sink, required)).collect();
     let laws = read_law(plan.policy.as_deref(), plan.settings.profile)?;
     if plan.backfill.is_none() {
         require_agent(&plan.settings, &plan.spider)?;

@@ -218,8 +218,9 @@ pub fn view_text(view: &JobView, tariff: &Found) -> String {
     if let Some(budget) = header.settings.get("budget") {
         let _ = writeln!(out, "  {:<38} {budget:>12}", "budget, in dollars");
     }
-    for failure in view.parts.iter().filter_map(|part| part.failure.as_ref()) {
-        let _ = writeln!(out, "failed: {failure}");
+    for (part, failure) in view.parts.iter().filter_map(|part| Some((part, part.failure.as_ref()?))) {
+        let what = if part.outcome.is_some() { "failed" } else { "waits" };
+        let _ = writeln!(out, "{what}: {failure}");
     }
     if let Some(outcome) = view.outcome() {
         let _ = writeln!(out, "outcome: {} after {:.1} s", outcome.as_str(), view.seconds());

@@ -189,12 +189,7 @@ fn replay(args: &Args, state: &Path, document: &Document, group: Group) -> anyho
         None => outputs,
     };
     if outputs.is_empty() {
-        let names: Vec<&str> = job
-            .sinks
-            .iter()
-            .filter_map(|at| document.sinks.get(usize::from(*at)))
-            .map(|sink| sink.name.as_str())
-            .collect();
+        let names: Vec<&str> = job.sinks.iter().filter_map(|at| document.place(job, *at)).collect();
         return Err(
             Usage(format!("job {}: no sink of it is among -o; its sinks are {}", job.id, names.join(", "))).into()
         );

@@ -57,6 +57,16 @@ pub fn expand(url: &str, spider: &str, job: u64, opened_at_ms: u64, stage: u32) 
     values.iter().fold(url.to_owned(), |url, (name, value)| url.replace(&format!("%({name})s"), value))
 }
 
+/// `%(stage)s` alone.
+pub fn of_stage(url: &str, stage: u32) -> String {
+    url.replace("%(stage)s", &stage.to_string())
+}
+
+/// Whether two jobs of one spider have two places.
+pub fn differs_by_job(url: &str) -> bool {
+    url.contains("%(job)s") || url.contains("%(time)s")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

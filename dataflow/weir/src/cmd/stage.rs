@@ -299,14 +299,21 @@ fn sinks(args: &Args, settings: &Settings, place: &Place, secrets: &Secrets) -> 
     Ok(Box::new(move |spider, header| {
         let settings = feed_settings(&process, spider, header)?;
         let feeds = Feeds::new(&settings, &header.args, Existing::default(), &state);
-        let open = |url: &String| {
-            let url = sink_secrets::expand(url, &header.spider, header.job.0, header.opened_at.0, stage);
-            let (url, required) = split_required(&url)?;
-            let sink = open_sink(SinkUrl::parse(&url)?, &feeds)?;
-            Ok(Output { sink, required })
-        };
-        outputs.iter().map(open).collect()
+        outputs.iter().map(|url| output(url, header, stage, &feeds)).collect()
     }))
+}
+
+/// A sink of a job. A state has 32 names for sinks and knows what is in a sink by its name, so names of jobs are no part of it: a feed
+/// fills them in itself, and of another sink it is said that each job has a place of its own. A spider's name is: its items are its own.
+fn output(url: &str, header: &JobHeader, stage: u32, feeds: &Feeds) -> Result<Output, SinkError> {
+    let (url, required) = split_required(&sink_secrets::of_stage(url, stage))?;
+    let sink = SinkUrl::parse(&url)?;
+    if matches!(sink, SinkUrl::Feed(_)) {
+        return Ok(Output::new(open_sink(sink, feeds)?, required));
+    }
+    let filled = sink_secrets::expand(&url, &header.spider, header.job.0, header.opened_at.0, stage);
+    let known_as = sink_secrets::differs_by_job(&url).then(|| redact(&url));
+    Ok(Output { known_as, ..Output::new(open_sink(SinkUrl::parse(&filled)?, feeds)?, required) })
 }
 
 /// Several stages may not write one file: the last would take the place of the others'. Each has a disk of its own.
@@ -344,6 +351,33 @@ fn feed_settings(process: &Settings, spider: &Spider, header: &JobHeader) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jobs_with_feeds_or_places_of_their_own_take_no_names_of_the_state() {
+        let feeds =
+            Feeds::new(&Settings::default(), &Default::default(), Existing::default(), std::path::Path::new(""));
+        let of_job = |url: &str, job: u64| {
+            let header = JobHeader {
+                job: weir_model::JobId(job),
+                spider: "shop".into(),
+                hash: weir_model::ContentHash(1),
+                args: Default::default(),
+                settings: Default::default(),
+                opened_at: weir_model::UnixMs(1_000 * job),
+            };
+            let output = output(url, &header, 2, &feeds).expect("a sink");
+            (output.name(), output.sink.describe().url, output.known_as.is_some())
+        };
+        for (url, name, place, is_apart) in [
+            ("f/%(name)s-%(job)s-%(stage)s.jsonl", "f/%(name)s-%(job)s-2.jsonl", "f/%(name)s-%(job)s-2.jsonl", false),
+            ("sqlite:%(name)s-%(stage)s.db", "sqlite:shop-2.db", "sqlite:shop-2.db", false),
+            ("sqlite:%(name)s-%(job)s.db", "sqlite:%(name)s-%(job)s.db", "sqlite:shop-7.db", true),
+            ("sqlite:%(time)s.db?required=false", "sqlite:%(time)s.db", "sqlite:7000.db", true),
+        ] {
+            assert_eq!(of_job(url, 7), (name.to_owned(), place.to_owned(), is_apart));
+            assert_eq!(of_job(url, 8).0, name, "one name for all jobs");
+        }
+    }
 
     #[test]
     fn stages_that_share_a_bucket_or_server_write_files_of_their_own() {

@@ -202,7 +202,7 @@ fn head(engine: &Engine, state: &State, stage: &StageDocument, id: &str, to: Sea
 
 /// The numbers of sinks are another state's own.
 fn without_sinks(entry: &JobEntry) -> JobEntry {
-    JobEntry { sinks: Vec::new(), best_effort: Vec::new(), ..entry.clone() }
+    JobEntry { sinks: Vec::new(), best_effort: Vec::new(), places: BTreeMap::new(), ..entry.clone() }
 }
 
 /// What is left of pieces when so many of their URLs were offered.
