@@ -79,9 +79,9 @@ impl StageDriver {
             }
             FromOutside::Announced { job, stage } => match self.jobs.get_mut(&job) {
                 Some(open) => open.untold.iter_mut().for_each(|untold| _ = untold.remove(&stage)),
-                None => self.told(job, |untold| _ = untold.stages.remove(&stage)),
+                None => self.heard(job, |untold| _ = untold.stages.remove(&stage)),
             },
-            FromOutside::PartWritten { job } => self.told(job, |untold| untold.part = None),
+            FromOutside::PartWritten { job } => self.heard(job, |untold| untold.part = None),
             FromOutside::Object { job, key, bytes } => self.take_object(now, job, &key, bytes),
             FromOutside::Buried { queue, why } => {
                 self.counts.buried += 1;

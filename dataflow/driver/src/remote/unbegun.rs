@@ -243,6 +243,7 @@ mod tests {
         // Taken back once while functions work, and under way again.
         unbegun.sent(at(100), &message(1, &[107]), TIMEOUT);
         unbegun.reported(at(101), &[report(1)]);
+        assert_eq!(unbegun.next(at(150)), Some(MessageId(1)));
         assert_eq!(ids(&unbegun.claimed(at(150), MessageId(1), true)), [107]);
         unbegun.sent(at(200), &message(2, &[207, 208]), TIMEOUT);
         unbegun.forget(JobId(2));

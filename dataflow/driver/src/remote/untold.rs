@@ -72,8 +72,8 @@ impl StageDriver {
         }
     }
 
-    /// Something of an end is told. Of one that everybody has heard of nothing more is kept.
-    pub(super) fn told(&mut self, job: JobId, what: impl FnOnce(&mut Untold)) {
+    /// Something of an end was heard by whom it is for. Of one that everybody has heard of nothing more is kept.
+    pub(super) fn heard(&mut self, job: JobId, what: impl FnOnce(&mut Untold)) {
         let mut jobs = self.document.stage.iter_mut().flat_map(|stage| &mut stage.jobs);
         let Some(entry) = jobs.find(|entry| entry.id == job) else { return };
         let Some(untold) = &mut entry.untold else { return };
