@@ -308,6 +308,10 @@ fn of_two_crawls_into_one_feed_the_second_is_refused_and_the_first_loses_nothing
     let left: Vec<_> =
         files(stand.dir.path()).into_iter().filter(|path| path.to_string_lossy().contains(".part")).collect();
     ensure!(left.is_empty(), "{left:?}");
+    // What is no file is no feed, for the commands that take the job's sinks again as well.
+    let mut command = stand.command(weir());
+    let (_, said) = printed(&run(command.args(["audit", "--state", "first", "-o", "-:jsonlines"]), 2)?);
+    ensure!(said.contains("-o -:jsonlines: expected a file"), "{said}");
     Ok(())
 }
 
