@@ -15,6 +15,7 @@ mod compress;
 mod export;
 mod file;
 mod ftp;
+mod header;
 mod mark;
 mod name;
 mod parquet;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use weir_connector::contract::{self, Place, item, job, poison, wait, write};
-use weir_connector::{ErrorClass, FeedFormat, ItemOutcome, JobInfo, Sink, SinkMark};
+use weir_connector::{Compression, ErrorClass, FeedFormat, ItemOutcome, JobInfo, Sink, SinkMark};
 use weir_feed::{Charset, Existing, ExportOptions, FeedSink, PartLimits, Template};
 use weir_model::Outcome;
 
@@ -267,15 +267,66 @@ fn what_is_no_file_is_refused_and_stays_what_it_was() {
 }
 
 #[test]
+fn a_csv_of_other_columns_is_not_appended_to() {
+    let meant = "url,price,rooms,tags,seen,location,extra,new";
+    let reordered = "price,url,rooms,tags,seen,location,extra,new";
+    let quoted = "\"url\",\"price\",rooms,tags,seen,location,extra,new";
+    let cases = [
+        ("q,w\r\n1,2\r\n".to_owned(), false),
+        ("url,price\nx,1\n".to_owned(), false),
+        (format!("{reordered}\n"), false),
+        (format!("{meant},more\n"), false),
+        ("\n".to_owned(), false),
+        ("\"url\nprice".to_owned(), false),
+        (format!("{meant}\r\n"), true),
+        (format!("\u{feff}{meant}\n"), true),
+        (quoted.to_owned(), true),
+        (String::new(), true),
+    ];
+    for (number, (text, fits)) in cases.into_iter().enumerate() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let folder = Folder::new(FeedFormat::Csv);
+            std::fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
+            let bytes = match compression {
+                Compression::None => text.clone().into_bytes(),
+                Compression::Gzip => {
+                    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                    std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+                    gzip.finish().unwrap()
+                }
+                Compression::Zstd => zstd::encode_all(text.as_bytes(), 1).unwrap(),
+            };
+            std::fs::write(folder.path(), &bytes).unwrap();
+            let mut sink = FeedSink::new(folder.path(), FeedFormat::Csv)
+                .with_compression(compression)
+                .with_existing(Existing::Append);
+            let opened = sink.open(&job(None));
+            assert_eq!(opened.is_ok(), fits, "case {number}, {compression:?}: {opened:?}");
+            if let Err(error) = opened {
+                let told = error.to_string();
+                assert!(
+                    told.contains("other columns") && told.contains(meant) && told.contains("--overwrite"),
+                    "{told}"
+                );
+                let folder = folder.path().parent().unwrap().to_owned();
+                assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing was made beside it");
+            }
+            assert_eq!(std::fs::read(folder.path()).unwrap(), bytes, "the file is as it was");
+        }
+    }
+}
+
+#[test]
 fn appending_to_csv_writes_no_second_header_and_to_json_is_refused() {
     let folder = Folder::new(FeedFormat::Csv);
     std::fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
-    std::fs::write(folder.path(), "url,price\r\nx,1").unwrap();
+    let header = "url,price,rooms,tags,seen,location,extra,new\r\n";
+    std::fs::write(folder.path(), format!("{header}x,1,,,,,,")).unwrap();
     let mut sink = FeedSink::new(folder.path(), FeedFormat::Csv).with_existing(Existing::Append);
     sink.open(&job(None)).unwrap();
     write(&mut sink, &[item(1, 1, 1.0)]);
     finished(&mut sink);
-    assert!(folder.text().starts_with("url,price\r\nx,1\nhttp://site/00001,1.0,"), "{}", folder.text());
+    assert!(folder.text().starts_with(&format!("{header}x,1,,,,,,\nhttp://site/00001,1.0,")), "{}", folder.text());
     let mut json = FeedSink::new(folder.path(), FeedFormat::Json).with_existing(Existing::Append);
     assert!(json.open(&job(None)).unwrap_err().to_string().contains("jsonl"));
 }

@@ -28,7 +28,11 @@ impl FeedSink {
             (Place::Disk, existing) => existing,
         };
         let claim = self.hold(&names, number)?;
-        let begun = PartFile::begin(names, claim, &info.tag(), existing);
+        let fits = match (format, existing) {
+            (FeedFormat::Csv, Existing::Append) => crate::header::check(&names.target, compression, &options),
+            _ => Ok(()),
+        };
+        let begun = fits.and_then(|()| PartFile::begin(names, claim, &info.tag(), existing));
         let (file, appending) = begun.inspect_err(|_| self.let_go(number))?;
         options.header &= !appending;
         let part = Part::new(file, Exporter::new(format, options), Compressor::new(compression, Frame::default()));
