@@ -239,16 +239,15 @@ fn places_that_cannot_be_written_to_are_refused_before_the_site_is_asked() -> an
     let cases: &[(&[&str], &[&str])] = &[
         (&["-o", "file/items.jsonl"], &["-o file/items.jsonl", "file is a file, expected a folder"]),
         (&["-o", "sqlite:file/x/items.db"], &["file is a file, expected a folder"]),
+        (&["-o", "folder.jsonl"], &["folder.jsonl", "expected a file", "-o"]),
         (&["--state", "file"], &["--state file", "expected a folder"]),
         (&["--state", "file/x/state"], &["file is a file, expected a folder"]),
     ];
     for (arguments, parts) in cases {
         says(&refused(&stand, &[&["good.toml"], *arguments].concat(), 2)?, parts);
     }
-    // A folder in a file's place is seen when the sink is opened; the job is in the state by then, the site still is not asked.
-    for (output, code) in
-        [("folder.jsonl", 2), ("sqlite:folder.jsonl", 2), ("/proc/items.jsonl", 2), ("sqlite:/proc/items.db", 2)]
-    {
+    // What is seen when the sink is opened: the job is in the state by then, the site still is not asked.
+    for (output, code) in [("sqlite:folder.jsonl", 2), ("/proc/items.jsonl", 2), ("sqlite:/proc/items.db", 2)] {
         let mut command = stand.command(weir());
         let output_line = run(command.args(["crawl", "good.toml", "-o", output, "--state", "state"]), code)?;
         let path = output.trim_start_matches("sqlite:");
