@@ -79,6 +79,13 @@ impl Claim {
     }
 }
 
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a program that another thread is starting just now, until that has left our files.
+        let _ = self.note.unlock();
+    }
+}
+
 pub(crate) fn in_use(part: &Path) -> SinkError {
     SinkError::new(
         ErrorClass::Configuration,

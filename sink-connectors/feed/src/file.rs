@@ -1,8 +1,8 @@
 //! The files of a feed's part: `PATH` (complete or not there), `PATH.part` (while it is written), `PATH.part.job` (whose part it is),
 //! and `PATH.part.done` (what an end was made of that cannot be taken back: kept until the state knows of the end).
 //!
-//! Who writes holds the place (`claim`). Invariants: the part is cut back to the committed length after a failed write and on resuming; the note of whose part it is is
-//! durable before the part exists. Every create, write, sync, truncation, rename and removal passes a crash point.
+//! Who writes holds the place (`claim`). Invariants: the part is cut back to the committed length after a failed write and on resuming; the
+//! note of whose part it is is durable before the part exists. Every create, write, sync, truncation, rename and removal passes a crash point.
 
 use crate::claim::{Claim, in_use};
 use crate::sink::Existing;
@@ -198,9 +198,10 @@ impl PartFile {
         }
         // Of a job that was killed after its end was written down.
         remove(done)?;
+        let is_new = length(part)?.is_none();
         crash::point("feed: create");
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).create_new(part_len.is_none());
+        options.read(true).write(true).create(true).truncate(true).create_new(is_new);
         let file = match options.open(part) {
             // Where the file system has no locks.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(in_use(part)),
