@@ -78,6 +78,20 @@ pub struct FeedUrl {
     pub compression: Compression,
 }
 
+impl FeedUrl {
+    /// Why a feed goes to no pipe; `place` as it was named.
+    #[must_use]
+    pub fn no_stream(place: &str) -> SinkError {
+        SinkError::new(
+            ErrorClass::Configuration,
+            "a feed cannot go to standard output, a pipe or a device: after a crash it is cut back to what was confirmed, which only a file can be",
+            place,
+            "a file, or another sink that keeps items",
+            "Write -o items.jsonl; or leave -o away (SQLite), and afterwards weir export --format jsonl -o - writes the items to standard output",
+        )
+    }
+}
+
 /// Where a feed's files become visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedPlace {
@@ -162,9 +176,7 @@ impl SinkUrl {
         }
         match scheme(text) {
             Some(("sqlite", rest)) => parse_sqlite(rest, &wrong),
-            Some(("file", rest)) => {
-                parse_feed(rest.strip_prefix("//").unwrap_or(rest), &wrong, |path| Ok(FeedPlace::File(path.into())))
-            }
+            Some(("file", rest)) => parse_file(rest.strip_prefix("//").unwrap_or(rest), &wrong),
             Some(("s3", rest)) => parse_feed(rest, &wrong, |rest| s3_place(rest, &wrong)),
             Some(("ftp", rest)) => {
                 let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -174,7 +186,7 @@ impl SinkUrl {
                 Some(kind) => Ok(SinkUrl::Server { kind, url: text.to_owned() }),
                 None => Err(wrong(format!("unknown sink {other:?}"), KNOWN, "Choose one of these")),
             },
-            None => parse_feed(text, &wrong, |path| Ok(FeedPlace::File(path.into()))),
+            None => parse_file(text, &wrong),
         }
     }
 }
@@ -210,6 +222,17 @@ fn parse_sqlite(rest: &str, wrong: &Wrong<'_>) -> Result<SinkUrl, SinkError> {
         }
     }
     Ok(SinkUrl::Sqlite { path: path.into(), add_columns })
+}
+
+fn parse_file(text: &str, wrong: &Wrong<'_>) -> Result<SinkUrl, SinkError> {
+    if text == "-" || text.starts_with("-:") {
+        return Err(FeedUrl::no_stream(&format!("-o {text}")));
+    }
+    if text.starts_with('-') {
+        let todo = format!("Name a sink behind -o; a file of this name is written -o ./{}", redact(text));
+        return Err(wrong("a sink's name begins with a dash: was it left out?".to_owned(), KNOWN, &todo));
+    }
+    parse_feed(text, wrong, |path| Ok(FeedPlace::File(path.into())))
 }
 
 type PlaceOf<'a> = &'a dyn Fn(&str) -> Result<FeedPlace, SinkError>;
@@ -347,6 +370,19 @@ mod tests {
             SinkUrl::parse("sqlite:///var/x?new_columns=add"),
             Ok(SinkUrl::Sqlite { path: "/var/x".into(), add_columns: true })
         );
+    }
+
+    #[test]
+    fn standard_output_is_refused_with_the_reason_and_a_dash_is_not_taken_for_a_file() {
+        for text in ["-", "-:jsonlines", "-:csv", "file:-:json"] {
+            let error = SinkUrl::parse(text).expect_err(text).to_string();
+            assert!(error.contains("after a crash") && error.contains("weir export --format jsonl -o -"), "{error}");
+        }
+        for text in ["--append", "-q", "-x.jsonl"] {
+            let error = SinkUrl::parse(text).expect_err(text).to_string();
+            assert!(error.contains("begins with a dash") && error.contains(&format!("-o ./{text}")), "{error}");
+        }
+        assert_eq!(SinkUrl::parse("./-:csv"), feed("./-", FeedFormat::Csv));
     }
 
     #[test]

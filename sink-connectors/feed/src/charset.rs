@@ -31,9 +31,10 @@ impl OnUnmappable {
 }
 
 /// A charset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Charset {
     /// UTF-8.
+    #[default]
     Utf8,
     /// ISO 8859-1 proper: the first 256 characters of Unicode (the web's label means windows-1252, Python's does not).
     Latin1,
@@ -61,6 +62,15 @@ impl Charset {
                 Charset::Other(encoding)
             }
         })
+    }
+
+    /// Text of this charset; what is none becomes U+FFFD.
+    pub(crate) fn decode(self, bytes: &[u8]) -> String {
+        match self {
+            Charset::Utf8 | Charset::Ascii => String::from_utf8_lossy(bytes).into_owned(),
+            Charset::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
+            Charset::Other(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+        }
     }
 
     /// Turns UTF-8 into this charset, behind what is in `out`; `Err` is the character that it lacks when that refuses the text.

@@ -1,9 +1,10 @@
 //! The files of a feed's part: `PATH` (complete or not there), `PATH.part` (while it is written), `PATH.part.job` (whose part it is),
 //! and `PATH.part.done` (what an end was made of that cannot be taken back: kept until the state knows of the end).
 //!
-//! Invariants: the part is cut back to the committed length after a failed write and on resuming; the note of whose part it is is
-//! durable before the part exists. Every create, write, sync, truncation, rename and removal passes a crash point.
+//! Who writes holds the place (`claim`). Invariants: the part is cut back to the committed length after a failed write and on resuming; the
+//! note of whose part it is is durable before the part exists. Every create, write, sync, truncation, rename and removal passes a crash point.
 
+use crate::claim::{Claim, in_use};
 use crate::sink::Existing;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -30,7 +31,7 @@ pub(crate) struct PartFile {
 pub(crate) struct PartNames {
     pub target: PathBuf,
     pub part: PathBuf,
-    note: PathBuf,
+    pub note: PathBuf,
     done: PathBuf,
     /// The part becomes `target` by its renaming; otherwise `target`, or what lies elsewhere, is made of it.
     direct: bool,
@@ -64,7 +65,16 @@ impl PartNames {
 
     /// True when a job has noted that the part is its own: the target, if there is one, was made by it, or is what it keeps or replaces.
     pub fn is_of(&self, tag: &str) -> Result<bool, SinkError> {
-        Ok(read_note(&self.note)?.is_some_and(|owner| owner == tag))
+        Ok(self.owner()?.is_some_and(|owner| owner == tag))
+    }
+
+    /// The job that has noted that the part is its own.
+    fn owner(&self) -> Result<Option<String>, SinkError> {
+        match std::fs::read_to_string(&self.note) {
+            Ok(text) => Ok(Some(text.trim_end().to_owned()).filter(|owner| !owner.is_empty())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SinkError::io("read", &self.note, &error)),
+        }
     }
 
     /// The complete part becomes its target; `keep` whose it is.
@@ -132,7 +142,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-trait At<T> {
+pub(crate) trait At<T> {
     fn at(self, action: &str, path: &Path) -> Result<T, SinkError>;
 }
 
@@ -144,24 +154,18 @@ impl<T> At<T> for io::Result<T> {
 
 impl PartFile {
     /// A part for a job that has confirmed nothing yet. Gives true when it begins behind content to be kept (`append`).
-    pub fn begin(names: PartNames, tag: &str, existing: Existing) -> Result<(PartFile, bool), SinkError> {
-        let PartNames { target, part, note, done, direct } = &names;
-        let occupied = |path: &Path, what: &str, todo: &str| {
-            SinkError::new(
-                ErrorClass::Configuration,
-                what,
-                path.display().to_string(),
-                "no such file, or --append or --overwrite",
-                todo,
-            )
+    pub fn begin(
+        names: PartNames,
+        claim: &Claim,
+        tag: &str,
+        existing: Existing,
+    ) -> Result<(PartFile, bool), SinkError> {
+        let PartNames { target, part, note: _, done, direct } = &names;
+        let occupied = |path: &Path, what: &str, expected: &str, todo: &str| {
+            SinkError::new(ErrorClass::Configuration, what, path.display().to_string(), expected, todo)
         };
-        if target.is_dir() {
-            return Err(SinkError::io("write", target, &io::ErrorKind::IsADirectory.into()));
-        }
-        if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).at("create", folder)?;
-        }
-        let ours = names.is_of(tag)?;
+        let owner = names.owner()?;
+        let ours = owner.as_deref() == Some(tag);
         let part_len = length(part)?;
         if ours && existing == Existing::Refuse && !(*direct && part_len.is_some()) && names.is_complete()? {
             // Of this job, which completed it without an item, so without a mark, and was killed before its end was written down.
@@ -171,10 +175,12 @@ impl PartFile {
                 remove(target)?;
             }
         }
-        if existing != Existing::Overwrite && !ours && part_len.is_some_and(|len| len > 0) {
+        // Also before its first item: the job that is named there means to go on in it.
+        if existing != Existing::Overwrite && !ours && part_len.is_some_and(|len| len > 0 || owner.is_some()) {
             return Err(occupied(
                 part,
                 "belongs to an unfinished job",
+                "no such file, or --overwrite",
                 "Resume that job with its --state, name another file, or give --overwrite",
             ));
         }
@@ -183,17 +189,24 @@ impl PartFile {
             return Err(occupied(
                 target,
                 "the feed exists already, from another job",
+                "no such file, or --append or --overwrite",
                 "Name another file with -o, or give --append or --overwrite",
             ));
         }
         if !ours {
-            write_note(note, tag)?;
+            claim.sign(tag)?;
         }
         // Of a job that was killed after its end was written down.
         remove(done)?;
+        let is_new = length(part)?.is_none();
         crash::point("feed: create");
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(part).at("create", part)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).create_new(is_new);
+        let file = match options.open(part) {
+            // Where the file system has no locks.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(in_use(part)),
+            result => result.at("create", part)?,
+        };
         let mut opened = PartFile { names, file, len: 0 };
         let append = existing == Existing::Append && kept.is_some_and(|len| len > 0);
         if append {
@@ -205,8 +218,8 @@ impl PartFile {
     }
 
     /// The part of a job that stopped at `position`; taken back from where it went when the process died after completing it.
-    pub fn resume(names: PartNames, tag: &str, position: Position) -> Result<PartFile, SinkError> {
-        let PartNames { target, part, note, done, direct } = &names;
+    pub fn resume(names: PartNames, claim: &Claim, tag: &str, position: Position) -> Result<PartFile, SinkError> {
+        let PartNames { target, part, note: _, done, direct } = &names;
         let ours = names.is_of(tag)?;
         let gone = if *direct { target } else { done };
         let at = if ours && length(part)?.is_some() { part } else { gone };
@@ -233,7 +246,7 @@ impl PartFile {
             if length(part)?.is_some_and(|len| len > 0) {
                 return Err(not_ours("another job is writing beside it"));
             }
-            write_note(note, tag)?;
+            claim.sign(tag)?;
             rename(gone, part)?;
         }
         if !direct {
@@ -312,25 +325,8 @@ fn length(path: &Path) -> Result<Option<u64>, SinkError> {
     }
 }
 
-fn read_note(note: &Path) -> Result<Option<String>, SinkError> {
-    match std::fs::read_to_string(note) {
-        Ok(text) => Ok(Some(text.trim_end().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(SinkError::io("read", note, &error)),
-    }
-}
-
-fn write_note(note: &Path, tag: &str) -> Result<(), SinkError> {
-    crash::point("feed: write note");
-    let file = File::create(note).at("create", note)?;
-    file.write_all_at(format!("{tag}\n").as_bytes(), 0).at("write", note)?;
-    crash::point("feed: sync note");
-    file.sync_data().at("sync", note)?;
-    sync_folder(note)
-}
-
 /// Makes names in the file's folder durable.
-fn sync_folder(path: &Path) -> Result<(), SinkError> {
+pub(crate) fn sync_folder(path: &Path) -> Result<(), SinkError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     crash::point("feed: sync folder");
     File::open(folder).and_then(|folder| folder.sync_all()).at("sync", folder)

@@ -6,14 +6,16 @@
 //!
 //! Invariants: `PATH` is complete whenever it is there; a resumed job's part is cut back to the mark; a part of several is visible only
 //! when the state keeps a mark behind it, and then never changes; a file of another job is never touched unless the operator said
-//! `append` or `overwrite`.
+//! `append` or `overwrite`, and not even then while that job is running (`claim`).
 
 mod cell;
 mod charset;
+mod claim;
 mod compress;
 mod export;
 mod file;
 mod ftp;
+mod header;
 mod mark;
 mod name;
 mod parquet;
@@ -25,6 +27,7 @@ mod xml;
 
 pub use cell::Cell;
 pub use charset::{Charset, OnUnmappable};
+pub use claim::check_place;
 pub use export::{ExportOptions, Exporter};
 pub use ftp::{FtpRemote, FtpServer};
 pub use name::Template;

@@ -162,7 +162,7 @@ fn csv(
 }
 
 /// The cells of a record, quotes taken off.
-fn cells(record: &str) -> Vec<String> {
+pub(crate) fn cells(record: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let mut quoted = false;
     let mut chars = record.chars().peekable();

@@ -6,6 +6,7 @@
 mod parts;
 
 use crate::charset::Charset;
+use crate::claim::Claim;
 use crate::export::ExportOptions;
 use crate::file::PartNames;
 use crate::mark::Mark;
@@ -13,6 +14,7 @@ use crate::name::Template;
 use crate::parquet::Columns;
 use crate::part::{HOUSEKEEPING, Part, Rows};
 use crate::remote::Remote;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +66,7 @@ pub struct FeedSink {
     housekeeping: bool,
     job: Option<Job>,
     /// What the last part was made of, until the state knows of the job's end.
-    kept: Option<PartNames>,
+    kept: Option<(PartNames, Option<Claim>)>,
 }
 
 impl std::fmt::Debug for FeedSink {
@@ -92,6 +94,8 @@ struct Job {
     /// Parts below are in the state's mark.
     committed: u64,
     part: Option<Part>,
+    /// The places that the job holds, by the number of their parts: until these are complete.
+    claims: BTreeMap<u64, Claim>,
 }
 
 impl FeedSink {
@@ -267,6 +271,7 @@ impl FeedSink {
             pending_from: told.pending_from,
             committed: told.number,
             part: None,
+            claims: BTreeMap::new(),
             told,
         });
         if fresh {
@@ -406,7 +411,7 @@ impl Sink for FeedSink {
     }
 
     fn ended(&mut self) {
-        if let Some(names) = self.kept.take() {
+        if let Some((names, _claim)) = self.kept.take() {
             // What stays is taken away by the next job that writes there.
             let _ = names.forget();
         }

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
 use weir_connector::contract::{self, Place, item, job, poison, wait, write};
-use weir_connector::{ErrorClass, FeedFormat, ItemOutcome, Read, Sink, SinkMark, StoredItem};
-use weir_feed::{Charset, Existing, ExportOptions, FeedSink};
+use weir_connector::{Compression, ErrorClass, FeedFormat, ItemOutcome, JobInfo, Read, Sink, SinkMark, StoredItem};
+use weir_feed::{Charset, Existing, ExportOptions, FeedSink, PartLimits, Template};
 use weir_model::{FieldKind, Item, Outcome, Value};
 
 struct Folder {
@@ -41,6 +42,11 @@ fn part(path: &Path) -> PathBuf {
 impl Place for Folder {
     fn sink(&mut self) -> Box<dyn Sink> {
         Box::new(FeedSink::new(self.path(), self.format))
+    }
+
+    /// Only the lock is let go, as the system does it; nothing is written.
+    fn killed(&mut self, sink: Box<dyn Sink>) {
+        drop(sink);
     }
 
     fn read(&mut self) -> Vec<(String, Json)> {
@@ -156,16 +162,176 @@ fn a_feed_of_another_job_is_refused_unless_told_otherwise() {
     assert_eq!(folder.text(), "");
 }
 
+/// The suite's job as another state would have it.
+fn other_job() -> JobInfo {
+    JobInfo { state: 0xdef, ..job(None) }
+}
+
+#[test]
+fn a_feed_that_a_crawl_has_begun_is_refused_before_its_first_item_too() {
+    for existing in [Existing::Refuse, Existing::Append, Existing::Overwrite] {
+        let folder = Folder::new(FeedFormat::JsonLines);
+        let feed = || FeedSink::new(folder.path(), FeedFormat::JsonLines);
+        let mut first = feed();
+        first.open(&job(None)).unwrap();
+        let error = feed().with_existing(existing).open(&other_job()).unwrap_err();
+        assert!(error.class == ErrorClass::Configuration, "{error}");
+        assert!(error.to_string().contains("another crawl is writing this feed"), "{existing:?}: {error}");
+        assert!(error.to_string().contains("items.feed.part"), "{error}");
+        // Killed, and nothing written: it is still the place of its job, and only the operator gives it to another.
+        drop(first);
+        if existing != Existing::Overwrite {
+            let error = feed().with_existing(existing).open(&other_job()).unwrap_err().to_string();
+            assert!(error.contains("belongs to an unfinished job"), "{existing:?}: {error}");
+        }
+        let mut again = feed();
+        again.open(&job(None)).unwrap();
+        let (_, mark) = write(&mut again, &[item(1, 1, 1.0)]);
+        drop(again);
+        let mut again = feed();
+        again.open(&job(Some(mark))).unwrap();
+        let error = feed().with_existing(existing).open(&other_job()).unwrap_err().to_string();
+        assert!(error.contains("another crawl"), "{existing:?}, gone on with: {error}");
+        wait(again.finish(Outcome::Finished, true)).unwrap();
+        // Complete, but its state does not know that yet: what is needed to take it back stays.
+        let error = feed().with_existing(existing).open(&other_job()).unwrap_err().to_string();
+        assert!(error.contains("another crawl"), "{existing:?}, at its end: {error}");
+        again.ended();
+        assert_eq!(folder.text().lines().count(), 1);
+        let opened = feed().with_existing(existing).open(&other_job());
+        assert_eq!(opened.is_ok(), existing != Existing::Refuse, "nobody has it now: {opened:?}");
+    }
+}
+
+#[test]
+fn a_part_that_waits_for_the_state_is_still_its_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let feed = |existing| {
+        let name = folder.path().join("p%(batch_id)d.jsonl").display().to_string();
+        FeedSink::named(Template::parse(&name, &BTreeMap::new()).unwrap(), FeedFormat::JsonLines)
+            .with_parts(PartLimits { rows: Some(1), ..PartLimits::default() })
+            .with_existing(existing)
+    };
+    let mut first = feed(Existing::Refuse);
+    first.open(&job(None)).unwrap();
+    let (_, mark) = write(&mut first, &[item(1, 1, 1.0), item(2, 1, 2.0)]);
+    let error = feed(Existing::Overwrite).open(&other_job()).unwrap_err().to_string();
+    assert!(error.contains("another crawl"), "{error}");
+    wait(first.committed(&mark)).unwrap();
+    assert!(folder.path().join("p2.jsonl").exists() && !folder.path().join("p1.jsonl.part.job").exists());
+    finished(&mut first);
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "nothing else is left: {names:?}");
+}
+
+#[test]
+fn of_crawls_that_begin_a_feed_at_the_same_moment_one_has_it() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("items.jsonl");
+        let start = std::sync::Barrier::new(4);
+        let begun: Vec<FeedSink> = std::thread::scope(|scope| {
+            let begin = |state| {
+                let (path, start) = (&path, &start);
+                scope.spawn(move || {
+                    let mut sink = FeedSink::new(path, FeedFormat::JsonLines);
+                    start.wait();
+                    sink.open(&JobInfo { state, ..job(None) }).is_ok().then_some(sink)
+                })
+            };
+            let threads: Vec<_> = (0..4).map(begin).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(begun.len(), 1);
+        for mut sink in begun {
+            write(&mut sink, &[item(1, 1, 1.0)]);
+            finished(&mut sink);
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_stays_what_it_was() {
+    use std::os::unix::fs::FileTypeExt;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let places = [pipe.as_path(), Path::new("/dev/stdout"), Path::new("/dev/null"), Path::new("/proc/self/fd/1")];
+    for (place, existing) in
+        places.into_iter().flat_map(|place| [(place, Existing::Refuse), (place, Existing::Overwrite)])
+    {
+        let mut sink = FeedSink::new(place, FeedFormat::JsonLines).with_existing(existing);
+        let error = sink.open(&job(None)).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("after a crash") && told.contains("-o items.jsonl"), "{told}");
+        assert!(told.contains(&place.display().to_string()) && error.class == ErrorClass::Configuration, "{told}");
+    }
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was made beside it");
+}
+
+#[test]
+fn a_csv_of_other_columns_is_not_appended_to() {
+    let meant = "url,price,rooms,tags,seen,location,extra,new";
+    let reordered = "price,url,rooms,tags,seen,location,extra,new";
+    let quoted = "\"url\",\"price\",rooms,tags,seen,location,extra,new";
+    let cases = [
+        ("q,w\r\n1,2\r\n".to_owned(), false),
+        ("url,price\nx,1\n".to_owned(), false),
+        (format!("{reordered}\n"), false),
+        (format!("{meant},more\n"), false),
+        ("\n".to_owned(), false),
+        ("\"url\nprice".to_owned(), false),
+        (format!("{meant}\r\n"), true),
+        (format!("\u{feff}{meant}\n"), true),
+        (quoted.to_owned(), true),
+        (String::new(), true),
+    ];
+    for (number, (text, fits)) in cases.into_iter().enumerate() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let folder = Folder::new(FeedFormat::Csv);
+            std::fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
+            let bytes = match compression {
+                Compression::None => text.clone().into_bytes(),
+                Compression::Gzip => {
+                    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                    std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
+                    gzip.finish().unwrap()
+                }
+                Compression::Zstd => zstd::encode_all(text.as_bytes(), 1).unwrap(),
+            };
+            std::fs::write(folder.path(), &bytes).unwrap();
+            let mut sink = FeedSink::new(folder.path(), FeedFormat::Csv)
+                .with_compression(compression)
+                .with_existing(Existing::Append);
+            let opened = sink.open(&job(None));
+            assert_eq!(opened.is_ok(), fits, "case {number}, {compression:?}: {opened:?}");
+            if let Err(error) = opened {
+                let told = error.to_string();
+                assert!(
+                    told.contains("other columns") && told.contains(meant) && told.contains("--overwrite"),
+                    "{told}"
+                );
+                let folder = folder.path().parent().unwrap().to_owned();
+                assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing was made beside it");
+            }
+            assert_eq!(std::fs::read(folder.path()).unwrap(), bytes, "the file is as it was");
+        }
+    }
+}
+
 #[test]
 fn appending_to_csv_writes_no_second_header_and_to_json_is_refused() {
     let folder = Folder::new(FeedFormat::Csv);
     std::fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
-    std::fs::write(folder.path(), "url,price\r\nx,1").unwrap();
+    let header = "url,price,rooms,tags,seen,location,extra,new\r\n";
+    std::fs::write(folder.path(), format!("{header}x,1,,,,,,")).unwrap();
     let mut sink = FeedSink::new(folder.path(), FeedFormat::Csv).with_existing(Existing::Append);
     sink.open(&job(None)).unwrap();
     write(&mut sink, &[item(1, 1, 1.0)]);
     finished(&mut sink);
-    assert!(folder.text().starts_with("url,price\r\nx,1\nhttp://site/00001,1.0,"), "{}", folder.text());
+    assert!(folder.text().starts_with(&format!("{header}x,1,,,,,,\nhttp://site/00001,1.0,")), "{}", folder.text());
     let mut json = FeedSink::new(folder.path(), FeedFormat::Json).with_existing(Existing::Append);
     let mut other = job(None);
     other.job.0 += 1;

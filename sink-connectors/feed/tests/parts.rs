@@ -90,7 +90,7 @@ fn killed_everywhere(name: &str, format: FeedFormat, limits: PartLimits) -> BTre
         kept = Some(first);
         // More was written, but nobody kept the mark.
         write(&mut sink, &numbered(at, 17));
-        std::mem::forget(sink);
+        drop(sink);
         for file in names(dir.path()).into_iter().filter(|name| !name.contains(".part")) {
             let bytes = std::fs::read(dir.path().join(&file)).unwrap();
             let before = visible.entry(file.clone()).or_insert_with(|| bytes.clone());

@@ -186,6 +186,15 @@ fn mistakes_on_the_command_line_name_what_is_right() -> anyhow::Result<()> {
         (&["-o", "items.yaml"], &["\"yaml\"", "jsonlines, json, csv, xml or parquet"]),
         (&["-o", ""], &["no sink", "-o items.jsonl"]),
         (&["-o", "items.db"], &["sqlite:items.db"]),
+        (
+            &["-o", "-"],
+            &["-o -: ", "standard output", "after a crash", "-o items.jsonl", "weir export --format jsonl -o -"],
+        ),
+        (&["-o", "-:jsonlines"], &["-o -:jsonlines: ", "after a crash", "weir export --format jsonl -o -"]),
+        (&["-o", "/dev/stdout:jsonlines"], &["/dev/stdout: ", "after a crash", "weir export --format jsonl -o -"]),
+        (&["-o", "/dev/null:csv", "--overwrite"], &["/dev/null: ", "a device", "-o items.jsonl"]),
+        (&["-o", "--append"], &["-o --append: ", "begins with a dash", "-o ./--append"]),
+        (&["--events", "-", "--json"], &["--events - and --json", "expected one of them"]),
         (&["-o", "sqlite:"], &["sqlite:PATH"]),
         (&["-o", "mongodb://me:hunter2@x.example/items"], &["\"mongodb\"", "sqlite:"]),
         (&["-o", "sqlite:items.db?wal=no"], &["new_columns"]),
@@ -230,16 +239,15 @@ fn places_that_cannot_be_written_to_are_refused_before_the_site_is_asked() -> an
     let cases: &[(&[&str], &[&str])] = &[
         (&["-o", "file/items.jsonl"], &["-o file/items.jsonl", "file is a file, expected a folder"]),
         (&["-o", "sqlite:file/x/items.db"], &["file is a file, expected a folder"]),
+        (&["-o", "folder.jsonl"], &["folder.jsonl", "expected a file", "-o"]),
         (&["--state", "file"], &["--state file", "expected a folder"]),
         (&["--state", "file/x/state"], &["file is a file, expected a folder"]),
     ];
     for (arguments, parts) in cases {
         says(&refused(&stand, &[&["good.toml"], *arguments].concat(), 2)?, parts);
     }
-    // A folder in a file's place is seen when the sink is opened; the job is in the state by then, the site still is not asked.
-    for (output, code) in
-        [("folder.jsonl", 2), ("sqlite:folder.jsonl", 2), ("/proc/items.jsonl", 2), ("sqlite:/proc/items.db", 2)]
-    {
+    // What is seen when the sink is opened: the job is in the state by then, the site still is not asked.
+    for (output, code) in [("sqlite:folder.jsonl", 2), ("/proc/items.jsonl", 2), ("sqlite:/proc/items.db", 2)] {
         let mut command = stand.command(weir());
         let output_line = run(command.args(["crawl", "good.toml", "-o", output, "--state", "state"]), code)?;
         let path = output.trim_start_matches("sqlite:");

@@ -70,6 +70,20 @@ fn sorted(mut list: Vec<&str>) -> Vec<&str> {
 }
 
 #[test]
+fn on_standard_output_are_events_alone_and_the_stats_on_standard_error() -> anyhow::Result<()> {
+    let town = Town::new()?;
+    let mut command = Command::new(weir());
+    command.current_dir(town.dir.path()).args(["crawl", "town.toml", "-q", "--state", "state", "-s", "retry.times=0"]);
+    let (events, said) = printed(&run(command.args(["--events", "-"]), 0)?);
+    let lines: Vec<Value> = events.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let ends = [&lines[0]["event"], &lines[lines.len() - 1]["event"]];
+    ensure!(ends == ["job_opened", "job_closed"], "{events}");
+    ensure!(said.contains("stats of job 1:") && said.contains("outcome: finished"), "{said}");
+    ensure!(!town.dir.path().join("-").exists(), "a file of that name");
+    Ok(())
+}
+
+#[test]
 fn everything_that_happens_is_one_line_of_json_and_the_lines_agree_with_the_stats() -> anyhow::Result<()> {
     let town = Town::new()?;
     let output = run(&mut town.weir(&["-o", "pages.jsonl", "-o", "sqlite:pages.db", "--events", "events.jsonl"]), 0)?;

@@ -285,6 +285,37 @@ fn killed_several_times_parts_are_whole_and_what_was_seen_never_changes() -> any
 }
 
 #[test]
+fn of_two_crawls_into_one_feed_the_second_is_refused_and_the_first_loses_nothing() -> anyhow::Result<()> {
+    let stand = Stand::slow(20);
+    let into = |state: &str, more: &[&str]| {
+        let mut command = stand.command(weir());
+        command.arg("crawl").arg(example("properties-next.toml"));
+        command.args(["-q", "-a", &format!("base={}", stand.base()), "--state", state, "-o", "items.jsonl"]).args(more);
+        command
+    };
+    let mut first = start(&mut into("first", &[]));
+    until("the first crawl to have its feed", || !stand.site.log().is_empty());
+    for more in [&[][..], &["--overwrite"], &["--append"]] {
+        let (_, said) = printed(&run(&mut into("second", more), 2)?);
+        ensure!(said.contains("another crawl is writing this feed: items.jsonl.part"), "{said}");
+    }
+    ensure!(first.0.try_wait()?.is_none(), "the first crawl ended before the second was told");
+    let status = first.0.wait()?;
+    ensure!(status.code() == Some(0), "exit {status}");
+    let mut items = BTreeMap::new();
+    collect(&mut items, &text(&stand.path("items.jsonl"))?)?;
+    compare(&items, &expected(&stand.site, &stand.base()))?;
+    let left: Vec<_> =
+        files(stand.dir.path()).into_iter().filter(|path| path.to_string_lossy().contains(".part")).collect();
+    ensure!(left.is_empty(), "{left:?}");
+    // What is no file is no feed, for the commands that take the job's sinks again as well.
+    let mut command = stand.command(weir());
+    let (_, said) = printed(&run(command.args(["audit", "--state", "first", "-o", "-:jsonlines"]), 2)?);
+    ensure!(said.contains("-o -:jsonlines: expected a file"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn a_mistake_in_a_name_or_a_limit_is_said_before_the_crawl() -> anyhow::Result<()> {
     let stand = Stand::new(1);
     for (output, option, said) in [

@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// The job's sinks, as at the crawl; may be repeated. Default: the job's, when no password stood in them
-    #[arg(short = 'o', value_name = "SINK")]
+    #[arg(short = 'o', value_name = "SINK", allow_hyphen_values = true)]
     outputs: Vec<String>,
     /// One JSON document
     #[arg(long)]

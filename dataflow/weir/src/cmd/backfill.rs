@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "SPIDER.toml")]
     spider: Option<PathBuf>,
     /// The sinks, as at the crawl; may be repeated. Default: the job's, when no password stood in them
-    #[arg(short = 'o', value_name = "SINK")]
+    #[arg(short = 'o', value_name = "SINK", allow_hyphen_values = true)]
     outputs: Vec<String>,
     /// The sink that is read. Default: the SQLite file, else the first other one that keeps a row an item
     #[arg(long, value_name = "SINK")]

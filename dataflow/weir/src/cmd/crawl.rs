@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(value_name = "SPIDER.toml", required_unless_present = "help_settings")]
     spider: Option<PathBuf>,
     /// Where items go: a feed file (.jsonl, .json, .csv, .xml, .parquet; .gz or .zst behind it), the same at s3://BUCKET/KEY or ftp://USER@HOST/PATH, sqlite:FILE, elasticsearch://HOST:9200/INDEX, mysql://USER@HOST/DB/TABLE, redis://HOST/0 (servers with ?required=false: best effort); may be repeated. Default: sqlite:NAME.db
-    #[arg(short = 'o', value_name = "SINK")]
+    #[arg(short = 'o', value_name = "SINK", allow_hyphen_values = true)]
     outputs: Vec<String>,
     /// Replace feed files that exist
     #[arg(long, conflicts_with = "append")]
@@ -54,7 +54,7 @@ pub struct Args {
     /// Give up an unfinished job of this spider and arguments, and begin anew
     #[arg(long)]
     fresh: bool,
-    /// Write a JSON line for each event (page, item, sink outcome, error) at the end of this file
+    /// Write a JSON line for each event (page, item, sink outcome, error) at the end of this file; - is standard output, and the closing stats go to standard error
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Let the spider file start the programs that its computations name
@@ -85,6 +85,14 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     if let Some(level) = &args.level {
         settings.set(&format!("log_level={level}")).map_err(|error| Usage(format!("-L {level}: {}", error.message)))?;
     }
+    let prints_events = args.events.as_deref().is_some_and(cmd::events::is_standard_output);
+    if prints_events && args.json {
+        return Err(Usage(
+            "--events - and --json: both write to standard output, expected one of them. Write the events into a file, or leave --json away: the last event has the totals"
+                .into(),
+        )
+        .into());
+    }
     let options = Plan {
         spider,
         spider_file: path.clone(),
@@ -103,6 +111,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let report = crawl(options, args.quiet)?;
     if args.json {
         crate::out::line!("{}", serde_json::to_string(&stats_json(&report))?);
+    } else if prints_events {
+        crate::out::err!("{}", stats_text(&report).trim_end());
     } else {
         crate::out::text!("{}", stats_text(&report));
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use weir_connector::{FeedPlace, FeedUrl, Sink, SinkError, SinkUrl};
 use weir_driver::{FeedSettings, Settings};
-use weir_feed::{FeedSink, FtpServer, PartLimits, Template};
+use weir_feed::{FeedSink, FtpServer, PartLimits, Template, check_place};
 
 /// What all feeds of a crawl have in common.
 pub struct Feeds {
@@ -70,7 +70,10 @@ impl Feeds {
             .with_parts(limits)
             .with_existing(self.existing);
         Ok(Box::new(match &feed.place {
-            FeedPlace::File(_) => sink,
+            FeedPlace::File(path) => {
+                check_place(path)?;
+                sink
+            }
             FeedPlace::S3 { bucket, .. } => sink.elsewhere(Box::new(Bucket::open(bucket)?), &self.spool),
             FeedPlace::Ftp { server, .. } => {
                 let remote = FtpServer::parse(server)?.remote(|name| std::env::var(name).ok())?;

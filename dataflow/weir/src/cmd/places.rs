@@ -2,7 +2,7 @@
 //!
 //! It only looks. What it cannot know yet (permissions, free space) is told by who writes.
 
-use crate::cmd::Usage;
+use crate::cmd::{self, Usage};
 use std::path::{Component, Path, PathBuf};
 use weir_connector::{FeedPlace, FeedUrl, SinkUrl, identity, redact};
 
@@ -43,7 +43,7 @@ pub fn check(outputs: &[String], sinks: &[SinkUrl], events: Option<&Path>, state
         }
         taken.push((place, output));
     }
-    let Some(events) = events else { return Ok(()) };
+    let Some(events) = events.filter(|path| !cmd::events::is_standard_output(path)) else { return Ok(()) };
     let place = place(events);
     if let Some((_, other)) = taken.iter().find(|(other, _)| *other == place) {
         return Err(Usage(format!(

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "SPIDER.toml")]
     spider: Option<PathBuf>,
     /// The sinks, as at the crawl; may be repeated. Default: the job's, when no password stood in them
-    #[arg(short = 'o', value_name = "SINK")]
+    #[arg(short = 'o', value_name = "SINK", allow_hyphen_values = true)]
     outputs: Vec<String>,
     /// Setting, as at the crawl; may be repeated
     #[arg(short = 's', value_name = "NAME=VALUE")]

@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// Where items go, as for weir crawl; may be repeated
-    #[arg(short = 'o', value_name = "SINK")]
+    #[arg(short = 'o', value_name = "SINK", allow_hyphen_values = true)]
     outputs: Vec<String>,
     /// Who may be asked how often: a blacklist and laws by domain (TOML, or Scrapy Cluster's .yaml). It is watched: a change holds within a second
     #[arg(long, value_name = "FILE")]

@@ -4,9 +4,10 @@
 //! written again.
 
 use super::{Existing, FeedSink, Place};
+use crate::claim::Claim;
 use crate::compress::{Compressor, Frame};
 use crate::export::Exporter;
-use crate::file::{PartFile, Position, remove, rename};
+use crate::file::{PartFile, PartNames, Position, remove, rename};
 use crate::mark::Mark;
 use crate::part::Part;
 use crate::{parquet, readback};
@@ -44,11 +45,33 @@ impl FeedSink {
             (Place::Disk, Existing::Append) if self.template.has_number() || !self.can_append() => Existing::Refuse,
             (Place::Disk, existing) => existing,
         };
-        let (file, appending) = PartFile::begin(names, &info.tag(), existing)?;
+        let claim = self.hold(&names, number)?;
+        let fits = match (format, existing) {
+            (FeedFormat::Csv, Existing::Append) => crate::header::check(&names.target, compression, &options),
+            _ => Ok(()),
+        };
+        let begun = fits.and_then(|()| PartFile::begin(names, claim, &info.tag(), existing));
+        let (file, appending) = begun.inspect_err(|_| self.let_go(number))?;
         options.header &= !appending;
         let part = Part::new(file, Exporter::new(format, options), Compressor::new(compression, Frame::default()));
         self.opened()?.part = Some(part);
         Ok(())
+    }
+
+    /// Holds the place of a part: nobody else writes there until the job has nothing left to do with it.
+    fn hold(&mut self, names: &PartNames, number: u64) -> Result<&Claim, SinkError> {
+        let claims = &mut self.opened()?.claims;
+        let held = claims.get(&number).map_or(Ok(false), Claim::holds)?;
+        if !held {
+            claims.insert(number, Claim::take(names)?);
+        }
+        Ok(&claims[&number])
+    }
+
+    fn let_go(&mut self, number: u64) {
+        if let Some(claim) = self.job.as_mut().and_then(|job| job.claims.remove(&number)) {
+            claim.leave();
+        }
     }
 
     /// Takes the job up where it was told to be last: in a new process, or after a failure.
@@ -59,7 +82,10 @@ impl FeedSink {
         let mut part = None;
         if let Some(open) = &told.open {
             let position = Position { len: open.len, tail: open.tail };
-            let file = PartFile::resume(self.names(&info, told.number), &info.tag(), position)?;
+            let names = self.names(&info, told.number);
+            let claim = self.hold(&names, told.number)?;
+            let resumed = PartFile::resume(names, claim, &info.tag(), position);
+            let file = resumed.inspect_err(|_| self.let_go(told.number))?;
             options.header &= open.len == 0;
             let compressor = Compressor::new(compression, open.frame);
             part = Some(Part::resumed(file, Exporter::new(format, options), compressor, open));
@@ -77,9 +103,11 @@ impl FeedSink {
         let job = self.opened()?;
         let (info, number) = (job.info.clone(), job.number);
         let mut later = if job.part.is_some() { number + 1 } else { number };
+        let held = job.claims.split_off(&later);
         while self.names(&info, later).discard(&info.tag())? {
             later += 1;
         }
+        drop(held);
         Ok(())
     }
 
@@ -136,6 +164,7 @@ impl FeedSink {
         if !names.is_waiting()? {
             return Ok(()); // completed by the process before
         }
+        self.hold(&names, number)?;
         let made = names.beside(".part.made");
         if self.format == FeedFormat::Parquet {
             let job = self.opened()?;
@@ -156,8 +185,9 @@ impl FeedSink {
         if !direct {
             names.put_aside(last)?;
         }
+        let claim = self.opened()?.claims.remove(&number);
         if last {
-            self.kept = Some(names);
+            self.kept = Some((names, claim));
         }
         Ok(())
     }
