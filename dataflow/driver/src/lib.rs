@@ -60,4 +60,6 @@ pub use letter_file::{DeadLetters, KeptLetter, LETTERS_FILE};
 pub use letter_pages::{PAGES_PREFIX, page_key, page_stage};
 pub use letters::{Content, Letter, LetterOp};
 pub use report::{CrawlOptions, CrawlReport, Observer, Output, Progress, Replay};
-pub use settings::{FeedSettings, GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, Settings};
+pub use settings::{
+    FeedSettings, GeocodeSettings, LogLevel, Order, Profile, ProviderSettings, SettingError, SettingErrors, Settings,
+};

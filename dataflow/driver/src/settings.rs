@@ -1,17 +1,20 @@
 //! Settings: typed, lower-case, with units; default < `weir.toml` < the spider's `[settings]` < the command line.
 //!
-//! One table (`table`) says every name, its Scrapy alias and its meaning. Unknown names and wrong types are refused with the nearest
-//! right one; nothing is silently ignored.
+//! One table (`table`) says every name, its Scrapy alias, its type and its meaning. Unknown names and wrong types are refused with the
+//! nearest right one, all of a table at once; nothing is silently ignored.
 
+mod elsewhere;
 mod geocode;
+mod kind;
 mod raw;
+mod slot;
 mod table;
 
 pub use geocode::{GeocodeSettings, ProviderSettings};
 use raw::Raw;
 use std::fmt::Write as _;
 use std::time::Duration;
-use table::{TABLE, unknown};
+use table::{TABLE, find, unknown};
 
 /// All settings of a crawl.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,6 +185,11 @@ pub struct SettingError {
     pub message: String,
 }
 
+/// All mistakes of a table of settings, in its order.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct SettingErrors(pub Vec<SettingError>);
+
 impl Settings {
     /// Sets one setting as typed: `name=value`, ours or Scrapy's name.
     pub fn set(&mut self, assignment: &str) -> Result<(), SettingError> {
@@ -192,57 +200,67 @@ impl Settings {
         self.apply(name.trim(), &Raw::Text(value.trim()), &place)
     }
 
-    /// Applies a table of settings: `weir.toml`, or a spider's `[settings]`. Dotted names may be nested tables.
-    pub fn apply_table(&mut self, table: &toml::Table, place: &str) -> Result<(), SettingError> {
-        self.apply_nested(table, "", place)
+    /// Applies a table of settings: `weir.toml`, or a spider's `[settings]`. Dotted names may be nested tables. What is wrong is left
+    /// out and told, the rest is applied.
+    pub fn apply_table(&mut self, table: &toml::Table, place: &str) -> Result<(), SettingErrors> {
+        let mut errors = Vec::new();
+        self.apply_nested(table, "", place, &mut errors);
+        if errors.is_empty() { Ok(()) } else { Err(SettingErrors(errors)) }
     }
 
-    fn apply_nested(&mut self, table: &toml::Table, prefix: &str, place: &str) -> Result<(), SettingError> {
+    fn apply_nested(&mut self, table: &toml::Table, prefix: &str, place: &str, errors: &mut Vec<SettingError>) {
         for (key, value) in table {
             let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match value {
-                toml::Value::Table(inner) => self.apply_nested(inner, &name, place)?,
-                value => self.apply(&name, &Raw::Toml(value), &format!("{place}: {name}"))?,
+                toml::Value::Table(inner) => self.apply_nested(inner, &name, place, errors),
+                value => errors.extend(self.apply(&name, &Raw::Toml(value), &format!("{place}: {name}")).err()),
             }
+        }
+    }
+
+    fn apply(&mut self, name: &str, value: &Raw<'_>, place: &str) -> Result<(), SettingError> {
+        let wrong = |message| SettingError { place: place.into(), message };
+        if let Some(provider) = name.strip_prefix("geocode.providers.") {
+            return self.geocode.set_provider(provider, value).map_err(wrong);
+        }
+        let entry = find(name).ok_or_else(|| wrong(unknown(name)))?;
+        let read = entry.kind.read(value, entry.name != name).map_err(|expected| {
+            // Scrapy's zero means no limit there.
+            let zero = entry.name.starts_with("fetch.") && value.is_zero();
+            let told = if zero { ": without a limit nothing is fetched, write a large one" } else { "" };
+            wrong(format!("{} is {}, expected {expected}{told}", entry.name, value.shown()))
+        })?;
+        (entry.slot_mut)(self).put(read);
+        if entry.name == "fetch.body_bytes_max" {
+            self.fetch_wire_bytes_max = self.fetch_wire_bytes_max.max(self.fetch_body_bytes_max);
         }
         Ok(())
     }
 
-    fn apply(&mut self, name: &str, value: &Raw<'_>, place: &str) -> Result<(), SettingError> {
-        if let Some(provider) = name.strip_prefix("geocode.providers.") {
-            let set = self.geocode.set_provider(provider, value);
-            return set.map_err(|message| SettingError { place: place.into(), message });
-        }
-        let found = TABLE.iter().find(|entry| entry.name == name || entry.aliases.contains(&name));
-        let Some(entry) = found else {
-            return Err(SettingError { place: place.into(), message: unknown(name) });
-        };
-        (entry.set)(self, value, entry.name != name).map_err(|expected| SettingError {
-            place: place.into(),
-            message: format!("{} is {}, expected {expected}", entry.name, value.shown()),
-        })
-    }
-
-    /// A line a setting: name, alias, meaning.
+    /// A line a setting: name, type, default, meaning, Scrapy's name.
     #[must_use]
     pub fn help() -> String {
+        let default = Settings::default();
         let mut out = String::new();
-        for entry in TABLE {
-            let aliases = entry.aliases.join(", ");
+        let mut line = |name: &str, kind: &str, default: &str, help: &str| {
             // Writing to a String cannot fail.
-            let _ = writeln!(
-                out,
-                "  {:<26} {}{}",
-                entry.name,
-                entry.help,
-                if aliases.is_empty() { String::new() } else { format!(" [{aliases}]") }
-            );
+            let _ = writeln!(out, "  {name:<26} {kind:<24} {default:<12} {help}");
+        };
+        line("setting", "type", "default", "meaning [Scrapy's name]");
+        for entry in TABLE {
+            let shown = entry.kind.shown(&(entry.slot)(&default).get()).unwrap_or_else(|| entry.unset.to_owned());
+            let alias = entry.aliases.iter().map(|alias| format!(" [{alias}]")).collect::<String>();
+            line(entry.name, &entry.kind.name(), &shown, &format!("{}{alias}", entry.help));
         }
-        let _ = writeln!(
-            out,
-            "  {:<26} whom to ask for locations, in this order: {}",
+        line(
             "geocode.providers.NAME.KEY",
-            geocode::PROVIDER_KEYS
+            "as KEY",
+            "none",
+            &format!("whom to ask for locations, in this order: {}", geocode::PROVIDER_KEYS),
+        );
+        out.push_str(
+            "\nA time has its unit: 500ms, 15s, 2m, 1h, 30d; under Scrapy's names a bare number is seconds. Bytes: 1048576, 64KiB, 10MiB.\n\
+             They stand in weir.toml beside the spider file, in its [settings], or behind -s NAME=VALUE; the latter wins.\n",
         );
         out
     }
@@ -290,6 +308,15 @@ mod tests {
             ("RETRY_TIMES=300", "from 0 to 100"),
             ("depth_max=70000", "from 0 to 65535"),
             ("outbox_bytes_max=10", "at least 1MiB"),
+            // Zero is no limit in Scrapy; here it would refuse every page, or wait for none.
+            ("DOWNLOAD_MAXSIZE=0", "from 1 to 1GiB, such as \"10MiB\": without a limit nothing is fetched"),
+            ("DOWNLOAD_TIMEOUT=0", "from 1ms to 1h"),
+            ("fetch.timeout=0s", "from 1ms to 1h"),
+            ("fetch.timeout=2h", "from 1ms to 1h"),
+            ("fetch.connect_timeout=0s", "from 1ms to 1h"),
+            ("fetch.wire_bytes_max=2GiB", "from 1 to 1GiB"),
+            // A group is waited for by everything in it: an hour's group never ended a crawl of one page.
+            ("journal.group_time=1h", "from 0s to 1s"),
         ] {
             let error = settings.set(text).expect_err(text).to_string();
             assert!(error.contains(bounds), "{error}");
@@ -306,5 +333,41 @@ mod tests {
         assert!(error.to_string().contains("with its unit"), "{error}");
         let error = settings.set("concurrency=many").expect_err("no number");
         assert!(error.to_string().contains("whole number"), "{error}");
+    }
+
+    #[test]
+    fn all_mistakes_of_a_table_are_told_at_once() {
+        let table: toml::Table =
+            "concurency = 5\nrobots = \"maybe\"\nretry.times = 1\n[stop]\nitems = -1".parse().expect("toml");
+        let mut settings = Settings::default();
+        let errors = settings.apply_table(&table, "weir.toml").expect_err("three mistakes");
+        let places: Vec<&str> = errors.0.iter().map(|error| error.place.as_str()).collect();
+        assert_eq!(places, ["weir.toml: concurency", "weir.toml: robots", "weir.toml: stop.items"]);
+        assert_eq!(errors.to_string().lines().count(), 3, "{errors}");
+        assert_eq!(settings.retry_times, 1, "what is right is taken");
+    }
+
+    #[test]
+    fn a_truth_is_written_as_people_write_it() {
+        for (text, robots) in [("no", false), ("off", false), ("OFF", false), ("yes", true), ("True", true)] {
+            let mut settings = Settings::default();
+            settings.set(&format!("ROBOTSTXT_OBEY={text}")).expect(text);
+            assert_eq!(settings.robots, robots, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_settings_shows_types_and_defaults() {
+        let help = Settings::help();
+        for (name, told) in [
+            ("fetch.body_bytes_max", ["bytes, 1 to 1GiB", " 10MiB ", "[DOWNLOAD_MAXSIZE]"]),
+            ("fetch.timeout", ["time, 1ms to 1h", " 3m ", "[DOWNLOAD_TIMEOUT]"]),
+            ("redirect.max", ["0 to 100", " 5 ", "[REDIRECT_MAX_TIMES]"]),
+            ("robots", ["true or false", " true ", "[ROBOTSTXT_OBEY]"]),
+            ("fetch.threads", ["1 to 256", " one a core ", "parse"]),
+        ] {
+            let line = help.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).unwrap_or_default();
+            assert!(told.iter().all(|part| line.contains(part)), "{name}: {line}");
+        }
     }
 }

@@ -85,7 +85,12 @@ impl Scratch {
 
     fn log(&mut self, reason: Reason, url: &str) {
         if self.log_on {
-            self.log.push(LogLine::Rejected { reason, url: url.into(), detail: Box::default() });
+            let detail = match reason {
+                Reason::OffsiteRedirect => "(a redirect out of allowed_domains)",
+                Reason::BadRedirect => "(a redirect to no http or https URL)",
+                _ => "",
+            };
+            self.log.push(LogLine::Rejected { reason, url: url.into(), detail: detail.into() });
         }
     }
 }
@@ -177,7 +182,7 @@ fn encode(
     // What the operator asked for by name is in scope, as in Scrapy.
     let free = offer.source == OfferSource::Start || !page;
     if !free && job.scope.check(admitted.scheme(), admitted.host()) != ScopeVerdict::Inside {
-        return Err(if redirect { Reason::BadRedirect } else { Reason::Offsite });
+        return Err(if redirect { Reason::OffsiteRedirect } else { Reason::Offsite });
     }
     let seed = job.seed(link.target);
     let fingerprint_of = |canonical: &[u8]| -> Fingerprint {

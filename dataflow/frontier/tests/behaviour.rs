@@ -122,7 +122,9 @@ fn a_redirect_out_of_scope_is_named_so() {
     });
     world.start([url("out"), url("ftp")]);
     world.run();
-    assert_eq!(world.counts().rejected(Reason::BadRedirect), 2);
+    let counts = world.counts();
+    assert_eq!((counts.rejected(Reason::OffsiteRedirect), counts.rejected(Reason::BadRedirect)), (1, 1));
+    assert_eq!(counts.rejected(Reason::Offsite), 0, "that is for links");
     assert_eq!(world.arrivals.len(), 2);
 }
 

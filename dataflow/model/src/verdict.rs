@@ -22,7 +22,7 @@ pub enum Reason {
     Status = 6,
     /// More redirects than allowed, or a loop of them.
     TooManyRedirects = 7,
-    /// A redirect out of scope or to another scheme.
+    /// A redirect to what is no http or https URL.
     BadRedirect = 8,
     /// A retried status after the last attempt.
     StatusRetriesExhausted = 9,
@@ -50,11 +50,13 @@ pub enum Reason {
     Budget = 20,
     /// An item of the page was refused by a required sink.
     SinkRefused = 21,
+    /// A redirect out of `allowed_domains`.
+    OffsiteRedirect = 22,
 }
 
 impl Reason {
     /// All reasons, in order of their codes.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::BadUrl,
         Reason::Offsite,
         Reason::Blacklisted,
@@ -76,6 +78,7 @@ impl Reason {
         Reason::KilledTheFunction,
         Reason::Budget,
         Reason::SinkRefused,
+        Reason::OffsiteRedirect,
     ];
 
     /// The reason with this code.
@@ -109,6 +112,7 @@ impl Reason {
             Reason::KilledTheFunction => "killed_the_function",
             Reason::Budget => "budget",
             Reason::SinkRefused => "sink_refused",
+            Reason::OffsiteRedirect => "offsite_redirect",
         }
     }
 

@@ -32,7 +32,6 @@ pub(crate) mod exit {
 #[command(
     name = "weir",
     version,
-    about,
     after_help = "Example:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db"
 )]
 struct Cli {

@@ -121,7 +121,10 @@ impl Reader<'_> {
             false => (settings.wire_bytes_max, true),
         };
         if let Some(declared) = declared.filter(|declared| more_fails && *declared > most) {
-            return Err(Failure::new(FailureClass::TooLarge, format!("body of {declared} bytes, allowed are {most}")));
+            return Err(Failure::new(
+                FailureClass::TooLarge,
+                format!("body of {declared} bytes, fetch.wire_bytes_max allows {most}"),
+            ));
         }
         let expected = declared.unwrap_or(most).min(most);
         let mut room = None;
@@ -146,7 +149,10 @@ impl Reader<'_> {
             *wire_bytes += data.len() as u64;
             if *wire_bytes > most {
                 if more_fails {
-                    return Err(Failure::new(FailureClass::TooLarge, format!("body of more than {most} bytes")));
+                    return Err(Failure::new(
+                        FailureClass::TooLarge,
+                        format!("body of more than the {most} bytes that fetch.wire_bytes_max allows"),
+                    ));
                 }
                 let left = most as usize - bytes.len();
                 append(&mut bytes, &data[..left.min(data.len())], most as usize);
@@ -237,7 +243,10 @@ impl Reader<'_> {
         let max = self.settings.body_bytes_max;
         if !headers.contains_key(header::CONTENT_ENCODING) {
             if body.len() as u64 > max {
-                return Err(Failure::new(FailureClass::TooLarge, format!("body of more than {max} bytes")));
+                return Err(Failure::new(
+                    FailureClass::TooLarge,
+                    format!("body of more than the {max} bytes that fetch.body_bytes_max allows"),
+                ));
             }
             return Ok(body);
         }
@@ -246,9 +255,15 @@ impl Reader<'_> {
         let (_, undone) = split_encodings(&tokens);
         let limits = DecodeLimits { bytes_max: max, ratio_max: self.settings.ratio_max };
         decode(&undone, body, limits).map_err(|error| match error {
-            DecodeError::TooLarge { .. } | DecodeError::TooMany { .. } => {
-                Failure::new(FailureClass::TooLarge, error.to_string())
+            DecodeError::TooLarge { max: met } if met == max => {
+                Failure::new(FailureClass::TooLarge, format!("{error}, which fetch.body_bytes_max allows"))
             }
+            // More than a page ever shrinks to: a bomb, which no setting lets in.
+            DecodeError::TooLarge { .. } => {
+                let most = self.settings.ratio_max;
+                Failure::new(FailureClass::TooLarge, format!("{error}: a body may grow to {most} times what was sent"))
+            }
+            DecodeError::TooMany { .. } => Failure::new(FailureClass::TooLarge, error.to_string()),
             DecodeError::Invalid { .. } => Failure::new(FailureClass::Decode, error.to_string()),
         })
     }

@@ -19,10 +19,45 @@ pub struct SpiderError {
     pub expected: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The line itself.
+    /// The line itself; of a long one what is around the column.
     pub excerpt: String,
+    /// Characters of the excerpt before the column.
+    pub lead: u32,
     /// Characters of the line that are meant, at least 1.
     pub width: u32,
+}
+
+/// Characters of a line that are shown.
+const EXCERPT_MAX: usize = 200;
+
+impl SpiderError {
+    /// A mistake at a line and a column (both from 1) of `text_of_line`.
+    #[must_use]
+    pub fn at(file: &str, line: usize, column: usize, message: String, text_of_line: &str) -> SpiderError {
+        let before = column.saturating_sub(1);
+        let text = text_of_line.trim_end();
+        // Beyond what is shown the excerpt begins in the middle of the line, some words before the place.
+        let skipped = if before < EXCERPT_MAX { 0 } else { before - EXCERPT_MAX / 2 };
+        let shown =
+            crate::load::doc::shorten(text.char_indices().nth(skipped).map_or("", |(at, _)| &text[at..]), EXCERPT_MAX);
+        let (excerpt, lead) = match skipped {
+            0 => (shown.into_owned(), before),
+            _ => (format!("...{shown}"), before - skipped + 3),
+        };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (line, column, lead) = (count(line), count(column), count(lead));
+        SpiderError {
+            file: file.to_owned(),
+            line,
+            column,
+            message,
+            expected: None,
+            hint: None,
+            excerpt,
+            lead,
+            width: 1,
+        }
+    }
 }
 
 impl fmt::Display for SpiderError {
@@ -32,13 +67,11 @@ impl fmt::Display for SpiderError {
             let number = self.line.to_string();
             let gutter = " ".repeat(number.len());
             write!(f, "\n  {number} | {}", self.excerpt)?;
-            let lead: String = self
-                .excerpt
-                .chars()
-                .take(self.column.saturating_sub(1) as usize)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            write!(f, "\n  {gutter} | {lead}{}", "^".repeat(self.width.max(1) as usize))?;
+            let lead: String =
+                self.excerpt.chars().take(self.lead as usize).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            // What goes on behind the excerpt is not marked.
+            let width = (self.width as usize).min(self.excerpt.chars().count().saturating_sub(self.lead as usize));
+            write!(f, "\n  {gutter} | {lead}{}", "^".repeat(width.max(1)))?;
         }
         if let Some(expected) = &self.expected {
             write!(f, "\n  expected: {expected}")?;

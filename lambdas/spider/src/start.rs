@@ -3,7 +3,7 @@
 //! Invariants: `get(i)` for `i` in `0..len()` equals the i-th of `iter()`; the rightmost range varies fastest.
 
 use crate::hook::StartHooks;
-use crate::load::doc::{Complaint, Doc};
+use crate::load::doc::{Complaint, Doc, shorten};
 use crate::template::Template;
 use std::ops::Range;
 use std::sync::Arc;
@@ -193,8 +193,14 @@ impl StartBuilder {
 pub(crate) fn check(doc: &Doc<'_>, url: &str, span: &Range<usize>) -> bool {
     let complaint = match url::Url::parse(url) {
         Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => return true,
-        Ok(parsed) => Complaint::new(format!("`{}:` cannot be crawled", parsed.scheme())),
-        Err(error) => Complaint::new(format!("`{}` is no URL: {error}", super::load::doc::shorten(url, 80)))
+        // A host and its port look like a scheme and what is behind it.
+        Ok(parsed) => Complaint::new(format!("`{}:` cannot be crawled", parsed.scheme())).maybe_hint(
+            parsed
+                .path()
+                .starts_with(|c: char| c.is_ascii_digit())
+                .then(|| format!("write `http://{}`", shorten(url, 80))),
+        ),
+        Err(error) => Complaint::new(format!("`{}` is no URL: {error}", shorten(url, 80)))
             .maybe_hint((!url.contains("://")).then(|| "a URL begins with https:// or http://".to_owned())),
     };
     doc.complain(span.clone(), complaint.expected("an absolute http or https URL"));

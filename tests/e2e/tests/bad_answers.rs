@@ -63,7 +63,7 @@ fn a_loop_of_redirects_ends_by_name() -> anyhow::Result<()> {
 
 #[test]
 fn a_redirect_into_the_private_network_is_not_followed() -> anyhow::Result<()> {
-    beside_a_good_page("/hostile/to/metadata", "verdict/rejected/bad_redirect", &[])
+    beside_a_good_page("/hostile/to/metadata", "verdict/rejected/offsite_redirect", &[])
 }
 
 #[test]

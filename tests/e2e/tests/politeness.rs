@@ -166,6 +166,13 @@ fn a_law_given_by_command_holds_at_once_and_over_a_kill_and_a_blacklisted_domain
     until_asked(&stand, 30, &mut child);
     let (said, _) = tell(&stand, &["throttle", "set", "a.localhost", "--hits", "2", "--window", "500ms"], 0)?;
     assert_eq!(said, "a.localhost: 2 hits in 500ms: holds from now on\n");
+    // What is taken back is told with what holds now; what nobody gave is told as well.
+    let kept = "10 in 500ms, in bursts (default of file law.toml)";
+    tell(&stand, &["throttle", "set", "other.example", "--hits", "3", "--window", "1s"], 0)?;
+    let (said, _) = tell(&stand, &["throttle", "remove", "other.example"], 0)?;
+    assert_eq!(said, format!("other.example: {kept}: holds from now on\n"));
+    let (said, _) = tell(&stand, &["throttle", "remove", "nosuch.example"], 0)?;
+    assert_eq!(said, format!("nosuch.example: no command gave it a law, it keeps {kept}\n"));
     let (since, asked) = (last(&stand), count(&stand, "a.localhost"));
     until("more of a", || count(&stand, "a.localhost") >= asked + 4);
     // A command that is wrong changes nothing, and says why.

@@ -1,7 +1,9 @@
 //! Killed, interrupted, stopped: the same command goes on, and the end is the same.
 
+use std::io::Read;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-use weir_e2e::{Stand, compare, compare_rows, example, expected, run, start};
+use weir_e2e::{Killed, Stand, compare, compare_rows, example, expected, run, start};
 
 fn judge(stand: &Stand) -> anyhow::Result<()> {
     let expected = expected(&stand.site, &stand.base());
@@ -45,12 +47,15 @@ fn kill_9_at_several_moments_then_the_same_command_ends_as_if_nothing_had_happen
 #[test]
 fn ctrl_c_drains_what_is_under_way_and_says_how_to_go_on() -> anyhow::Result<()> {
     let stand = Stand::slow(60);
-    let child = start(&mut few(&stand));
+    let child = Killed(few(&stand).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
     until("the site to be asked", || stand.site.log().len() > 50);
     child.signal("-INT")?;
     let mut child = child;
+    let mut said = String::new();
+    child.0.stdout.take().expect("piped").read_to_string(&mut said)?;
     let status = child.0.wait()?;
     assert_eq!(status.code(), Some(130), "interrupted");
+    assert!(said.contains("what it has so far is in ") && said.contains("items.jsonl.part\n"), "{said}");
     assert!(stand.path("items.jsonl.part").exists(), "the feed waits for the rest");
     let asked = stand.site.log().len();
     assert!(asked < 1800, "stopped before the end: {asked}");

@@ -87,7 +87,7 @@ pub(super) async fn run(pool: Rc<Pool>, broken: Broken, driver: Sender<ToDriver>
                         under_way.iter().for_each(|task| pool.shared.refuse(&task.computing, &why));
                     }
                     give_up(format!(
-                        "is given up: {} {why}, {count} times without an answer in between",
+                        "is given up: {}: {why}, {count} times without an answer in between",
                         shown(command)
                     ));
                     return;

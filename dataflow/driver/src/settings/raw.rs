@@ -21,6 +21,13 @@ impl Raw<'_> {
         }
     }
 
+    /// True of 0, 0s, 0MiB and the like.
+    pub fn is_zero(&self) -> bool {
+        let shown = self.shown();
+        let text = shown.trim_matches('"');
+        text.starts_with('0') && !text.contains(|c: char| matches!(c, '1'..='9' | '-'))
+    }
+
     pub fn integer(&self) -> Result<u64, &'static str> {
         let number = match self {
             Raw::Toml(toml::Value::Integer(number)) => u64::try_from(*number).ok(),
@@ -33,11 +40,6 @@ impl Raw<'_> {
     /// A whole number within bounds; `expected` says which.
     pub fn within(&self, min: u64, max: u64, expected: &'static str) -> Result<u64, &'static str> {
         self.integer().ok().filter(|number| (min..=max).contains(number)).ok_or(expected)
-    }
-
-    /// A number of bytes that is not too small; `expected` says what is.
-    pub fn bytes_from(&self, min: u64, expected: &'static str) -> Result<u64, &'static str> {
-        self.bytes().ok().filter(|bytes| *bytes >= min).ok_or(expected)
     }
 
     /// Dollars, in millionths.
@@ -58,8 +60,12 @@ impl Raw<'_> {
     pub fn truth(&self) -> Result<bool, &'static str> {
         match self {
             Raw::Toml(toml::Value::Boolean(truth)) => Ok(*truth),
-            Raw::Text("true" | "True" | "1") => Ok(true),
-            Raw::Text("false" | "False" | "0") => Ok(false),
+            // On a command line people write what they are used to.
+            Raw::Text(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "1" => Ok(true),
+                "false" | "no" | "off" | "0" => Ok(false),
+                _ => Err("true or false"),
+            },
             _ => Err("true or false"),
         }
     }
@@ -81,11 +87,12 @@ impl Raw<'_> {
 
     /// A duration with its unit; under a Scrapy name a bare number means seconds, as it does there.
     pub fn duration(&self, scrapy: bool) -> Result<Duration, &'static str> {
-        let expected = "a duration with its unit, such as \"15s\" or \"2m\"";
-        if scrapy && let Ok(seconds) = self.shown().parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds).map_err(|_| expected);
+        match self.shown().parse::<f64>() {
+            Ok(seconds) if scrapy => {
+                Duration::try_from_secs_f64(seconds).map_err(|_| "a number of seconds, 0 or greater")
+            }
+            _ => self.long_duration(),
         }
-        parse_duration(&self.text().map_err(|_| expected)?).map_err(|_| expected)
     }
 
     /// A duration with its unit, days too.

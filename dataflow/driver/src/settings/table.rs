@@ -1,282 +1,235 @@
-//! The table of all settings: every name, its Scrapy aliases, its meaning and where its value goes.
+//! The table of all settings: every name, its Scrapy aliases, its type with its bounds, its meaning and the field it lies in.
 //!
-//! Invariant: a name or alias occurs once. Bounds of single values (at least one, at most 100) are kept here.
+//! What is read, refused, shown as a default and listed by `--help-settings` comes from here alone. Invariant: a name or alias
+//! occurs once.
 
-use super::raw::Raw;
-use super::{LogLevel, Order, Profile, Settings};
+use super::kind::{BODY_BYTES_MAX, HOUR, Kind};
+use super::slot::Slot;
+use super::{Settings, elsewhere};
+use std::time::Duration;
 
-/// One setting: its name, Scrapy's names for it, a line of help, and how it is taken over.
+/// One setting.
 pub(super) struct Entry {
     pub name: &'static str,
+    /// Scrapy's names for it.
     pub aliases: &'static [&'static str],
+    pub kind: Kind,
+    /// A line of help.
     pub help: &'static str,
-    /// `scrapy`: the value came under one of Scrapy's names and is in its units.
-    pub set: fn(&mut Settings, &Raw<'_>, bool) -> Result<(), &'static str>,
+    /// What holds when nothing was chosen, where that has no value of its own.
+    pub unset: &'static str,
+    pub slot: fn(&Settings) -> &dyn Slot,
+    pub slot_mut: fn(&mut Settings) -> &mut dyn Slot,
 }
 
 macro_rules! entry {
-    ($name:literal, [$($alias:literal),*], $help:literal, $set:expr) => {
-        Entry { name: $name, aliases: &[$($alias),*], help: $help, set: $set }
+    ($name:literal, [$($alias:literal),*], $kind:expr, $($field:ident).+, $help:literal $(, unset $unset:literal)?) => {
+        Entry {
+            name: $name,
+            aliases: &[$($alias),*],
+            kind: $kind,
+            help: $help,
+            unset: concat!($($unset)?),
+            slot: |settings| &settings.$($field).+,
+            slot_mut: |settings| &mut settings.$($field).+,
+        }
     };
 }
 
-/// Zero means "no limit" under Scrapy's names and ours alike.
-fn limit(number: u64) -> Option<u64> {
-    (number > 0).then_some(number)
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max }
 }
 
+const fn bytes_from(min: u64) -> Kind {
+    Kind::Bytes { min, max: u64::MAX }
+}
+
+/// Of a request: none has all the time there is, and none has none.
+const PATIENCE: Kind = Kind::Time { min: Duration::from_millis(1), max: HOUR };
+/// Every body has a limit (DESIGN.md, section 9).
+const BODY: Kind = Kind::Bytes { min: 1, max: BODY_BYTES_MAX };
+/// What waits for a group is let go when the group closes: a second is a thousand times what a sync takes.
+const GROUP: Kind = Kind::Time { min: Duration::ZERO, max: Duration::from_secs(1) };
+const ORDER: Kind = Kind::OneOf(&[&["lifo"], &["fifo"]]);
+const PROFILE: Kind = Kind::OneOf(&[&["standard", "default"], &["broad"]]);
+const LEVEL: Kind = Kind::OneOf(&[&["error", "critical"], &["warn", "warning"], &["info"], &["debug"]]);
+
 /// Every setting there is.
+#[rustfmt::skip]
 pub(super) static TABLE: &[Entry] = &[
-    entry!("user_agent", ["USER_AGENT"], "sent as User-Agent; with a contact outside loopback", |s, v, _| {
-        s.user_agent = Some(v.header()?);
-        Ok(())
-    }),
-    entry!("concurrency", ["CONCURRENT_REQUESTS"], "requests under way, all domains together", |s, v, _| {
-        s.concurrency = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
-        Ok(())
-    }),
-    entry!(
-        "concurrency_per_domain",
-        ["CONCURRENT_REQUESTS_PER_DOMAIN"],
-        "requests under way at one domain",
-        |s, v, _| {
-            s.concurrency_per_domain = v.within(1, 100_000, "a whole number from 1 to 100000")? as u32;
-            Ok(())
-        }
-    ),
-    entry!("robots", ["ROBOTSTXT_OBEY"], "ask and keep robots.txt", |s, v, _| {
-        s.robots = v.truth()?;
-        Ok(())
-    }),
-    entry!(
-        "follow",
-        [],
-        "follow links on pages; false: only the start URLs, or what dead-letters replay lets enter",
-        |s, v, _| {
-            s.follow = v.truth()?;
-            Ok(())
-        }
-    ),
-    entry!("order", [], "lifo (depth first) or fifo (breadth first)", |s, v, _| {
-        s.order = match v.text()?.as_str() {
-            "lifo" => Order::Lifo,
-            "fifo" => Order::Fifo,
-            _ => return Err("\"lifo\" or \"fifo\""),
-        };
-        Ok(())
-    }),
-    entry!("depth_priority", ["DEPTH_PRIORITY"], "1: breadth first, as Scrapy's recipe has it", |s, v, _| {
-        s.order = if v.integer()? > 0 { Order::Fifo } else { Order::Lifo };
-        Ok(())
-    }),
-    entry!("depth_max", ["DEPTH_LIMIT"], "links followed from a start page, at most (0: no limit)", |s, v, _| {
-        s.depth_max = limit(v.within(0, 65_535, "a whole number from 0 to 65535")?).map(|depth| depth as u16);
-        Ok(())
-    }),
-    entry!("pages_per_domain_max", [], "pages of one domain, at most (0: no limit)", |s, v, _| {
-        s.pages_per_domain_max = limit(v.integer()?);
-        Ok(())
-    }),
-    entry!("profile", [], "default law: standard (60 a minute) or broad (10 a minute)", |s, v, _| {
-        s.profile = match v.text()?.as_str() {
-            "standard" | "default" => Profile::Default,
-            "broad" => Profile::Broad,
-            _ => return Err("\"standard\" or \"broad\""),
-        };
-        Ok(())
-    }),
-    entry!("retry.enabled", ["RETRY_ENABLED"], "try failures again", |s, v, _| {
-        s.retry_enabled = v.truth()?;
-        Ok(())
-    }),
-    entry!("retry.times", ["RETRY_TIMES"], "how often a request is tried again", |s, v, _| {
-        s.retry_times = v.within(0, 100, "a whole number from 0 to 100")? as u8;
-        Ok(())
-    }),
-    entry!("redirect.enabled", ["REDIRECT_ENABLED"], "follow redirects", |s, v, _| {
-        s.redirect_enabled = v.truth()?;
-        Ok(())
-    }),
-    entry!("redirect.max", ["REDIRECT_MAX_TIMES"], "redirects in a chain, at most", |s, v, _| {
-        s.redirect_max = v.within(0, 100, "a whole number from 0 to 100")? as u8;
-        Ok(())
-    }),
-    entry!("stop.items", ["CLOSESPIDER_ITEMCOUNT"], "stop after this many items (0: never)", |s, v, _| {
-        s.stop_items = limit(v.integer()?);
-        Ok(())
-    }),
-    entry!("stop.pages", ["CLOSESPIDER_PAGECOUNT"], "stop after this many answers (0: never)", |s, v, _| {
-        s.stop_pages = limit(v.integer()?);
-        Ok(())
-    }),
-    entry!("stop.errors", ["CLOSESPIDER_ERRORCOUNT"], "stop after this many errors (0: never)", |s, v, _| {
-        s.stop_errors = limit(v.integer()?);
-        Ok(())
-    }),
-    entry!("budget", [], "of a deployment: stop when the job has cost so many dollars (0: never)", |s, v, _| {
-        s.budget_micros = limit(v.dollars()?);
-        Ok(())
-    }),
-    entry!("stop.seconds", ["CLOSESPIDER_TIMEOUT"], "stop after this long, such as \"90s\"", |s, v, scrapy| {
-        let duration = v.duration(scrapy)?;
-        s.stop_seconds = (!duration.is_zero()).then_some(duration);
-        Ok(())
-    }),
-    entry!("fetch.timeout", ["DOWNLOAD_TIMEOUT"], "the whole of a request", |s, v, scrapy| {
-        s.fetch_timeout = v.duration(scrapy)?;
-        Ok(())
-    }),
-    entry!("fetch.connect_timeout", [], "connecting, TLS included", |s, v, scrapy| {
-        s.fetch_connect_timeout = v.duration(scrapy)?;
-        Ok(())
-    }),
-    entry!("fetch.headers_timeout", [], "until the end of the answer's headers", |s, v, scrapy| {
-        s.fetch_headers_timeout = v.duration(scrapy)?;
-        Ok(())
-    }),
-    entry!("fetch.body_bytes_max", ["DOWNLOAD_MAXSIZE"], "body, decoded", |s, v, _| {
-        s.fetch_body_bytes_max = v.bytes()?;
-        s.fetch_wire_bytes_max = s.fetch_wire_bytes_max.max(s.fetch_body_bytes_max);
-        Ok(())
-    }),
-    entry!("fetch.wire_bytes_max", [], "body on the wire", |s, v, _| {
-        s.fetch_wire_bytes_max = v.bytes()?;
-        Ok(())
-    }),
-    entry!("fetch.memory_bytes_max", [], "large bodies in memory, all requests together", |s, v, _| {
-        s.fetch_memory_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
-        Ok(())
-    }),
-    entry!("fetch.threads", [], "threads that fetch and parse", |s, v, _| {
-        s.fetch_threads = Some(v.within(1, 256, "a whole number from 1 to 256")? as usize);
-        Ok(())
-    }),
-    entry!(
-        "dead_letters.bytes_max",
-        [],
-        "dead letters that are kept, in bytes; what is beyond is counted",
-        |s, v, _| {
-            s.dead_letters_bytes_max = v.bytes()?;
-            Ok(())
-        }
-    ),
-    entry!("outbox_bytes_max", [], "items that may wait for sinks, in bytes", |s, v, _| {
-        s.outbox_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")?;
-        Ok(())
-    }),
-    entry!("compute.waiting_max", [], "items that may wait for computations before fetching pauses", |s, v, _| {
-        s.compute_waiting_max = v.within(1, 10_000_000, "a whole number from 1 to 10000000")? as usize;
-        Ok(())
-    }),
-    entry!("sink_batch_items", ["CONCURRENT_ITEMS"], "items in one write to a sink, at most", |s, v, _| {
-        s.sink_batch_items = v.within(1, 100_000, "a whole number from 1 to 100000")? as usize;
-        Ok(())
-    }),
-    entry!("delist", [], "mark listings as gone that a complete crawl has not seen", |s, v, _| {
-        s.delist = v.truth()?;
-        Ok(())
-    }),
-    entry!("journal.snapshot_bytes", [], "journal bytes after which a snapshot is taken", |s, v, _| {
-        s.journal_snapshot_bytes = v.bytes_from(4096, "a number of bytes, at least 4KiB")?;
-        Ok(())
-    }),
-    entry!("journal.group_time", [], "age at which a group of the journal is synced", |s, v, scrapy| {
-        s.journal_group_time = v.duration(scrapy)?;
-        Ok(())
-    }),
-    entry!(
-        "feed.part_rows",
-        ["FEED_EXPORT_BATCH_ITEM_COUNT"],
-        "rows of a feed's part, for feeds with %(batch_id)d in their name (0: no limit)",
-        |s, v, _| {
-            s.feed.part_rows = limit(v.integer()?);
-            Ok(())
-        }
-    ),
-    entry!("feed.part_bytes", [], "bytes of a feed's part before compression (0: no limit)", |s, v, _| {
-        s.feed.part_bytes = limit(v.bytes()?);
-        Ok(())
-    }),
-    entry!("feed.part_time", [], "time from the first to the last fetch of a feed's part", |s, v, _| {
-        s.feed.part_time = Some(v.long_duration()?).filter(|time| !time.is_zero());
-        Ok(())
-    }),
-    entry!("geocode.gazetteer", [], "CSV file of known places: name, lat, lon", |s, v, _| {
-        s.geocode.gazetteer = Some(v.text()?.into());
-        Ok(())
-    }),
-    entry!("geocode.cache", [], "cache of geocodes: a redis:// URL, or embedded (the state)", |s, v, _| {
-        s.geocode.cache = match v.text()? {
-            text if text == "embedded" => None,
-            text if text.starts_with("redis://") || text.starts_with("rediss://") => Some(text),
-            _ => return Err("a redis:// or rediss:// URL, or \"embedded\""),
-        };
-        Ok(())
-    }),
-    entry!("geocode.wait_max", [], "how long an item waits for its location", |s, v, _| {
-        s.geocode.wait_max = v.long_duration()?;
-        Ok(())
-    }),
-    entry!("geocode.memory_bytes_max", [], "remembered addresses, in bytes", |s, v, _| {
-        s.geocode.memory_bytes_max = v.bytes_from(1 << 20, "a number of bytes, at least 1MiB")? as usize;
-        Ok(())
-    }),
-    entry!("geocode.waiters_max", [], "items that wait for a location at once", |s, v, _| {
-        s.geocode.waiters_max = v.within(64, 10_000_000, "a whole number from 64 to 10000000")? as usize;
-        Ok(())
-    }),
-    entry!("geocode.negative_keep", [], "how long an unknown address is not asked again", |s, v, _| {
-        s.geocode.negative_keep = v.long_duration()?;
-        Ok(())
-    }),
-    entry!("geocode.failed_keep", [], "how long an address is not asked again when its providers failed", |s, v, _| {
-        s.geocode.failed_keep = v.long_duration()?;
-        Ok(())
-    }),
-    entry!("geocode.attempts_max", [], "calls for one address at one provider", |s, v, _| {
-        s.geocode.attempts_max = v.within(1, 100, "a whole number from 1 to 100")? as u32;
-        Ok(())
-    }),
-    entry!("geocode.backoff", [], "pause after a provider's failure, doubled with each further one", |s, v, _| {
-        s.geocode.backoff = v.long_duration()?;
-        Ok(())
-    }),
-    entry!("log_level", ["LOG_LEVEL"], "error, warn, info or debug", |s, v, _| {
-        s.log_level = match v.text()?.to_lowercase().as_str() {
-            "error" | "critical" => LogLevel::Error,
-            "warn" | "warning" => LogLevel::Warn,
-            "info" => LogLevel::Info,
-            "debug" => LogLevel::Debug,
-            _ => return Err("error, warn, info or debug"),
-        };
-        Ok(())
-    }),
+    entry!("user_agent", ["USER_AGENT"], Kind::Header, user_agent,
+        "sent as User-Agent; needed with a contact outside loopback", unset "weir/VERSION"),
+    entry!("concurrency", ["CONCURRENT_REQUESTS"], count(1, 100_000), concurrency,
+        "requests under way, all domains together"),
+    entry!("concurrency_per_domain", ["CONCURRENT_REQUESTS_PER_DOMAIN"], count(1, 100_000), concurrency_per_domain,
+        "requests under way at one domain"),
+    entry!("robots", ["ROBOTSTXT_OBEY"], Kind::Truth, robots, "ask and keep robots.txt"),
+    entry!("follow", [], Kind::Truth, follow,
+        "follow links on pages; false: only the start URLs, or what dead-letters replay lets enter"),
+    entry!("order", [], ORDER, order, "lifo: depth first; fifo: breadth first"),
+    entry!("depth_priority", ["DEPTH_PRIORITY"], Kind::COUNT, order, "1: breadth first, as Scrapy's recipe has it"),
+    entry!("depth_max", ["DEPTH_LIMIT"], count(0, 65_535), depth_max,
+        "links followed from a start page, at most (0: no limit)"),
+    entry!("pages_per_domain_max", [], Kind::COUNT, pages_per_domain_max,
+        "pages of one domain, at most (0: no limit)"),
+    entry!("profile", [], PROFILE, profile, "law without a policy file: standard (60 a minute) or broad (10 a minute)"),
+    entry!("retry.enabled", ["RETRY_ENABLED"], Kind::Truth, retry_enabled, "try failures again"),
+    entry!("retry.times", ["RETRY_TIMES"], count(0, 100), retry_times, "how often a request is tried again"),
+    entry!("redirect.enabled", ["REDIRECT_ENABLED"], Kind::Truth, redirect_enabled,
+        "follow redirects; they stay within allowed_domains"),
+    entry!("redirect.max", ["REDIRECT_MAX_TIMES"], count(0, 100), redirect_max,
+        "redirects in a chain, at most; Scrapy allows 20"),
+    entry!("stop.items", ["CLOSESPIDER_ITEMCOUNT"], Kind::COUNT, stop_items, "stop after this many items (0: never)"),
+    entry!("stop.pages", ["CLOSESPIDER_PAGECOUNT"], Kind::COUNT, stop_pages, "stop after this many answers (0: never)"),
+    entry!("stop.errors", ["CLOSESPIDER_ERRORCOUNT"], Kind::COUNT, stop_errors,
+        "stop after this many errors (0: never)"),
+    entry!("budget", [], Kind::Dollars, budget_micros,
+        "of a deployment: stop when the job has cost so many dollars (0: never)"),
+    entry!("stop.seconds", ["CLOSESPIDER_TIMEOUT"], Kind::TIME, stop_seconds,
+        "stop after this long, such as 90s (0s: never)"),
+    entry!("fetch.timeout", ["DOWNLOAD_TIMEOUT"], PATIENCE, fetch_timeout,
+        "the whole of a request; a deployment's function has at most 60s for one"),
+    entry!("fetch.connect_timeout", [], PATIENCE, fetch_connect_timeout, "resolving and connecting, TLS included"),
+    entry!("fetch.headers_timeout", [], PATIENCE, fetch_headers_timeout, "until the end of the answer's headers"),
+    entry!("fetch.body_bytes_max", ["DOWNLOAD_MAXSIZE"], BODY, fetch_body_bytes_max,
+        "body, decoded; raises fetch.wire_bytes_max with it. Larger ones are too_large"),
+    entry!("fetch.wire_bytes_max", [], BODY, fetch_wire_bytes_max, "body on the wire"),
+    entry!("fetch.memory_bytes_max", [], bytes_from(1 << 20), fetch_memory_bytes_max,
+        "large bodies in memory, all requests together"),
+    entry!("fetch.threads", [], count(1, 256), fetch_threads, "threads that fetch and parse", unset "one a core"),
+    entry!("dead_letters.bytes_max", [], Kind::BYTES, dead_letters_bytes_max,
+        "dead letters that are kept; what is beyond is counted"),
+    entry!("outbox_bytes_max", [], bytes_from(1 << 20), outbox_bytes_max, "items that may wait for sinks"),
+    entry!("compute.waiting_max", [], count(1, 10_000_000), compute_waiting_max,
+        "items that may wait for computations before fetching pauses"),
+    entry!("sink_batch_items", ["CONCURRENT_ITEMS"], count(1, 100_000), sink_batch_items,
+        "items in one write to a sink, at most"),
+    entry!("delist", [], Kind::Truth, delist, "mark listings as gone that a complete crawl has not seen"),
+    entry!("journal.snapshot_bytes", [], bytes_from(4096), journal_snapshot_bytes,
+        "journal after which a snapshot is taken"),
+    entry!("journal.group_time", [], GROUP, journal_group_time, "age at which a group of the journal is synced"),
+    entry!("feed.part_rows", ["FEED_EXPORT_BATCH_ITEM_COUNT"], Kind::COUNT, feed.part_rows,
+        "rows of a feed's part, for feeds with %(batch_id)d in their name (0: no limit)"),
+    entry!("feed.part_bytes", [], Kind::BYTES, feed.part_bytes, "a feed's part before compression (0: no limit)"),
+    entry!("feed.part_time", [], Kind::TIME, feed.part_time,
+        "time from the first to the last fetch of a feed's part (0s: no limit)"),
+    entry!("geocode.gazetteer", [], Kind::Text, geocode.gazetteer, "CSV file of known places: name, lat, lon",
+        unset "none"),
+    entry!("geocode.cache", [], Kind::Cache, geocode.cache, "cache of geocodes; embedded: the state"),
+    entry!("geocode.wait_max", [], Kind::TIME, geocode.wait_max, "how long an item waits for its location"),
+    entry!("geocode.memory_bytes_max", [], bytes_from(1 << 20), geocode.memory_bytes_max, "remembered addresses"),
+    entry!("geocode.waiters_max", [], count(64, 10_000_000), geocode.waiters_max,
+        "items that wait for a location at once"),
+    entry!("geocode.negative_keep", [], Kind::TIME, geocode.negative_keep,
+        "how long an unknown address is not asked again"),
+    entry!("geocode.failed_keep", [], Kind::TIME, geocode.failed_keep,
+        "how long an address is not asked again when its providers failed"),
+    entry!("geocode.attempts_max", [], count(1, 100), geocode.attempts_max, "calls for one address at one provider"),
+    entry!("geocode.backoff", [], Kind::TIME, geocode.backoff,
+        "pause after a provider's failure, doubled with each further one"),
+    entry!("log_level", ["LOG_LEVEL"], LEVEL, log_level, "what is logged; debug: a line a page"),
 ];
 
-/// What to say of a name that is none: the nearest one.
+/// The setting of this name.
+pub(super) fn find(name: &str) -> Option<&'static Entry> {
+    TABLE.iter().find(|entry| entry.name == name || entry.aliases.contains(&name))
+}
+
+/// What to say of a name that is none: what it is called here, or the nearest one.
 pub(super) fn unknown(name: &str) -> String {
+    if let Some(inner) = name.strip_prefix("settings.").filter(|inner| find(inner).is_some()) {
+        return format!("there is no setting {name:?}; weir.toml has no table [settings]: write {inner} at its top");
+    }
+    let near = |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
     let names = TABLE.iter().flat_map(|entry| std::iter::once(entry.name).chain(entry.aliases.iter().copied()));
-    let nearest = names.max_by(|a, b| {
-        let near = |candidate: &str| strsim::jaro_winkler(name, candidate);
-        near(a).total_cmp(&near(b))
-    });
-    match nearest {
-        Some(nearest) if strsim::jaro_winkler(name, nearest) > 0.75 => {
-            format!("there is no setting {name:?}; did you mean {nearest:?}?")
-        }
-        _ => format!("there is no setting {name:?}; `weir crawl --help-settings` lists them"),
+    let nearest = names.max_by(|a, b| near(a).total_cmp(&near(b))).unwrap_or_default();
+    let meant = || format!("there is no setting {name:?}; did you mean {nearest:?}?");
+    match elsewhere::instead_of(name) {
+        // A letter is wrong: CLOSESPIDER_ITEMCUNT.
+        _ if near(nearest) > 0.97 => meant(),
+        Some(instead) => format!("there is no setting {name:?}; {instead}"),
+        // Two of Scrapy's names with one ending are 0.85 alike.
+        None if near(nearest) > 0.9 => meant(),
+        None => format!("there is no setting {name:?}; `weir crawl --help-settings` lists them"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TABLE;
+    use super::*;
+    use crate::settings::Raw;
+    use crate::settings::kind::Value;
 
     #[test]
     fn names_and_aliases_occur_once() {
         let mut seen = std::collections::BTreeSet::new();
         for name in TABLE.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases)) {
             assert!(seen.insert(*name), "{name} occurs twice");
+        }
+    }
+
+    #[test]
+    fn every_default_that_is_shown_is_accepted_and_is_the_default() {
+        for entry in TABLE {
+            let default = entry.kind.shown(&(entry.slot)(&Settings::default()).get());
+            assert_eq!(default.is_none(), !entry.unset.is_empty(), "{}: a default, or what is instead", entry.name);
+            let Some(default) = default else { continue };
+            for name in std::iter::once(&entry.name).chain(entry.aliases) {
+                let mut settings = Settings::default();
+                settings.set(&format!("{name}={default}")).expect("the default is a value");
+                assert_eq!(settings, Settings::default(), "{name}={default}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_takes_another_value_shows_it_and_fits_its_bounds() {
+        let samples = ["false", "7", "100", "2MiB", "64KiB", "7s", "7ms", "fifo", "broad", "warn", "redis://h/0", "x"];
+        for entry in TABLE {
+            let default = (entry.slot)(&Settings::default()).get();
+            let other = samples.iter().find_map(|sample| {
+                let mut settings = Settings::default();
+                settings.set(&format!("{}={sample}", entry.name)).ok()?;
+                Some(settings).filter(|settings| (entry.slot)(settings).get() != default)
+            });
+            let changed = other.unwrap_or_else(|| panic!("{}: no sample is another value", entry.name));
+            let shown = entry.kind.shown(&(entry.slot)(&changed).get()).expect("a value");
+            // What it raises with it (a limit its outer limit) is raised again.
+            let mut again = Settings::default();
+            again.set(&format!("{}={shown}", entry.name)).expect("what is shown is a value");
+            assert_eq!(again, changed, "{}={shown}", entry.name);
+            if let Kind::Count { min, max } | Kind::Bytes { min, max } = entry.kind {
+                for bound in [min, max] {
+                    (entry.slot_mut)(&mut Settings::default()).put(Value::Number(bound));
+                }
+                if min > 0 {
+                    assert!(entry.kind.read(&Raw::Text(&(min - 1).to_string()), false).is_err(), "{}", entry.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_scrapys_leads_to_what_is_here_and_never_to_another_meaning() {
+        for (name, said) in [
+            ("DOWNLOAD_DELAY", "--policy"),
+            ("AUTOTHROTTLE_TARGET_CONCURRENCY", "--policy"),
+            ("COOKIES_ENABLED", "not in this version"),
+            ("FEED_EXPORT_FIELDS", "[item.NAME.fields]"),
+            ("HTTPCACHE_ENABLED", "not in this version"),
+            ("JOBDIR", "--state"),
+            ("FEEDS", "-o "),
+            ("ITEM_PIPELINES", "[[hook]]"),
+            ("RETRY_HTTP_CODES", "408"),
+            ("CLOSESPIDER_ITEMCUNT", "did you mean \"CLOSESPIDER_ITEMCOUNT\""),
+            ("CLOSESPIDER_TIMEOUT_NO_ITEM", "stop.seconds"),
+            ("CONCURRENT_REQUESTS_PER_IP", "by domain"),
+            ("settings.concurrency", "write concurrency at its top"),
+            ("download_timeuot", "did you mean \"DOWNLOAD_TIMEOUT\""),
+            ("TOTALLY_DIFFERENT", "--help-settings"),
+        ] {
+            let told = unknown(name);
+            assert!(told.contains(said), "{told}");
         }
     }
 }

@@ -54,6 +54,7 @@ fn plain_counts(counts: &mut JobCounts) -> impl Iterator<Item = &mut u64> {
         robots_requests,
         failures,
     } = counts;
+    let (known, later) = rejected.split_at_mut(FIRST_REASONS);
     [
         offered,
         admitted,
@@ -70,9 +71,14 @@ fn plain_counts(counts: &mut JobCounts) -> impl Iterator<Item = &mut u64> {
         robots_requests,
     ]
     .into_iter()
-    .chain(rejected)
+    .chain(known)
     .chain(failures)
+    // What came later is behind what was there: states of earlier versions are read by these places.
+    .chain(later)
 }
+
+/// Reasons of the first version, whose counters stand before those of failures.
+const FIRST_REASONS: usize = 21;
 
 fn put_job_counts(out: &mut Vec<u8>, counts: &JobCounts) {
     put_i64(out, counts.pending);
@@ -110,9 +116,21 @@ mod tests {
     use crate::record::split;
     use proptest::prelude::*;
 
+    #[test]
+    fn counters_of_the_first_version_keep_their_places() {
+        let mut job = JobCounts::default();
+        let places = plain_counts(&mut job).count();
+        for (place, count) in plain_counts(&mut job).enumerate() {
+            *count = place as u64;
+        }
+        assert_eq!(job.rejected(weir_model::Reason::SinkRefused), 33);
+        assert_eq!((job.failures[0], job.failures[8]), (34, 42));
+        assert_eq!((job.rejected(weir_model::Reason::OffsiteRedirect), places), (43, 44));
+    }
+
     proptest! {
         #[test]
-        fn counts_add_up_through_their_record(counts in prop::collection::vec(any::<u32>(), 43), pending: i32, statuses in prop::collection::vec((100u16..600, 1u64..9), 0..9)) {
+        fn counts_add_up_through_their_record(counts in prop::collection::vec(any::<u32>(), 44), pending: i32, statuses in prop::collection::vec((100u16..600, 1u64..9), 0..9)) {
             let mut job = JobCounts { pending: i64::from(pending), ..JobCounts::default() };
             for (place, count) in plain_counts(&mut job).zip(counts) {
                 *place = u64::from(count);

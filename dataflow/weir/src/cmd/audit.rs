@@ -1,6 +1,6 @@
 //! `weir audit`: counts and compares. What differs is told by name.
 
-use crate::cmd::{Usage, crawl, replay, state_dir};
+use crate::cmd::{Usage, crawl, numbers, replay, state_dir};
 use crate::exit;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use weir_driver::{Audit, AuditOptions, CrawlError, Document};
 )]
 pub struct Args {
     /// The job's number; the newest when it is left out
+    #[arg(value_parser = numbers::job)]
     job: Option<u64>,
     /// State directory of the crawl. Default: the only one under .weir
     #[arg(long, value_name = "DIR")]

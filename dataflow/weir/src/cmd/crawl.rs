@@ -21,7 +21,7 @@ use weir_spider::Spider;
 /// Crawl with a spider on this machine; the same command goes on where it stopped
 #[derive(ClapArgs)]
 #[command(
-    after_help = "Examples:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db\n  weir crawl shop.toml -a area=leeds -s stop.items=100 -s user_agent='shop-bot (+mailto:me@example.com)'\n\nExit codes: 0 finished, 2 usage or spider, 3 stopped early, 4 failed, 130 interrupted"
+    after_help = "Examples:\n  weir crawl examples/properties.toml -o items.jsonl -o sqlite:items.db\n  weir crawl shop.toml -a area=leeds -s stop.items=100 -s user_agent='shop-bot (+mailto:me@example.com)'\n\nA feed file has .part behind its name until its job has ended: after Ctrl-C the items are there, and the same command goes on.\n\nExit codes: 0 finished, 2 usage or spider, 3 stopped early, 4 failed, 130 interrupted"
 )]
 pub struct Args {
     /// The spider file
@@ -69,7 +69,7 @@ pub struct Args {
     /// Closing stats as one JSON document on standard output
     #[arg(long)]
     json: bool,
-    /// List all settings with their Scrapy names
+    /// List all settings with their types, defaults and Scrapy names
     #[arg(long)]
     help_settings: bool,
 }
@@ -93,6 +93,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         )
         .into());
     }
+    let outputs = args.outputs.clone();
     let options = Plan {
         spider,
         spider_file: path.clone(),
@@ -115,6 +116,9 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         crate::out::err!("{}", stats_text(&report).trim_end());
     } else {
         crate::out::text!("{}", stats_text(&report));
+        for line in cmd::advice::of_unfinished_feeds(&outputs) {
+            crate::out::line!("{line}");
+        }
     }
     Ok(code(report.outcome))
 }
@@ -197,6 +201,7 @@ pub fn crawl(plan: Plan, quiet: bool) -> anyhow::Result<CrawlReport> {
     watcher.display.end();
     result.map_err(|error| match error {
         weir_driver::CrawlError::Usage(text) => anyhow::Error::new(Usage(text)),
+        other if cmd::advice::is_forbidden(&other) => anyhow::Error::new(Usage(other.to_string())),
         other => anyhow::Error::new(other),
     })
 }
@@ -403,6 +408,9 @@ pub fn stats_text(report: &CrawlReport) -> String {
         } else {
             let _ = writeln!(out, "note: {counter}: {count}, first: {example}");
         }
+    }
+    for note in cmd::advice::of_stats(&stats(report)) {
+        let _ = writeln!(out, "note: {note}");
     }
     if let Some(failure) = &report.failure {
         let _ = writeln!(out, "failed: {failure}");

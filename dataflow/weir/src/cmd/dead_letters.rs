@@ -26,6 +26,7 @@ pub enum Args {
     Show(ShowArgs),
     /// Lets them enter again: items to the sinks that refused them, requests with a fresh budget of attempts
     #[command(
+        override_usage = "weir dead-letters replay [OPTIONS] <ID>...\n       weir dead-letters replay [OPTIONS] --all",
         after_help = "Examples:\n  weir dead-letters replay --all\n  weir dead-letters replay 3 7 -o mysql://me@db/portal/property\n\nA letter that enters again is gone from the list; what goes wrong again is a new one.\n\nExit codes: 0 finished, 2 usage or spider, 3 stopped early, 4 failed, 130 interrupted"
     )]
     Replay(replay::Args),

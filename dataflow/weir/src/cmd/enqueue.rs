@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     }
     let pairs = cmd::arguments(&args.args)?;
     let text = files::read(&args.spider, "a spider file")?;
-    let spider = Spider::load(&args.spider.display().to_string(), &text, &pairs)?;
+    let spider = cmd::compile_spider(&args.spider, &text, &pairs)?;
     // All of them are checked here, where their file is; those that the spider does not bring itself travel with the job.
     let mut given = args.settings.clone();
     given.extend(args.budget.iter().map(|dollars| format!("budget={dollars}")));
@@ -278,7 +278,7 @@ fn read_urls(path: &Path) -> anyhow::Result<Vec<String>> {
             for record in reader.records() {
                 let record = record
                     .map_err(|error| Usage(format!("{name}: {error}; a CSV file with a column url is expected")))?;
-                let line = record.position().map_or(0, csv::Position::line) as usize;
+                let line = line_of(lines, record.position().map_or(0, csv::Position::byte) as usize);
                 urls.push((line, record.get(column).unwrap_or_default().trim().to_owned()));
             }
             urls
@@ -304,6 +304,14 @@ fn read_urls(path: &Path) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
+/// The line, from 1, in which a record stands that begins at this byte, or behind the ends of lines there: the reader takes a record to
+/// begin between CR and LF, and counts no line without a record.
+fn line_of(text: &str, byte: usize) -> usize {
+    let rest = text.get(byte..).unwrap_or_default();
+    let begins = text.len() - rest.trim_start_matches(['\r', '\n']).len();
+    text[..begins].matches('\n').count() + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +332,15 @@ mod tests {
         assert_eq!(read("HTTP://A.example/\n"), Ok(vec!["HTTP://A.example/".to_owned()]));
         let error = read("http://a.example/1\nftp://b.example\n").expect_err("no http");
         assert!(error.contains("urls:2:") && error.contains("ftp://b.example"), "{error}");
+        for (text, line) in [
+            ("name,url\nx,http://a.example/1\ny,ftp://b.example\n", 3),
+            ("url,name\n\nhttp://a.example/1,\"x\ny\"\nftp://b.example,z\n", 5),
+        ] {
+            for text in [text.to_owned(), text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
+                let error = read(&text).expect_err("no http");
+                assert!(error.contains(&format!("urls:{line}:")), "{text:?}: {error}");
+            }
+        }
         assert!(read("\n#\n").is_err_and(|error| error.contains("no URL in it")));
     }
 

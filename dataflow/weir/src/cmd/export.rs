@@ -8,7 +8,7 @@ mod target;
 
 pub use choice::source;
 
-use crate::cmd::{Usage, crawl, state_dir};
+use crate::cmd::{Usage, crawl, numbers, state_dir};
 use crate::exit;
 use clap::Args as ClapArgs;
 use std::path::PathBuf;
@@ -25,6 +25,7 @@ use weir_model::{Item, JobId};
 )]
 pub struct Args {
     /// The job's number; the newest crawl when it is left out
+    #[arg(value_parser = numbers::job)]
     job: Option<u64>,
     /// The format: csv, json, jsonl, xml or parquet. Default: by the file's name
     #[arg(long, value_name = "FORMAT")]

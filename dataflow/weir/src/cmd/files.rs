@@ -42,27 +42,27 @@ fn position(before: &str) -> (usize, usize) {
 /// `FILE:LINE:COLUMN` of a setting in a TOML file, under `tables`; just the file when it is not found.
 pub fn place_of_setting(file: &Path, text: &str, tables: &[&str], setting: &str) -> String {
     let name = file.display();
-    let found = DeTable::parse(text).ok().and_then(|document| {
-        let mut table = document.get_ref();
-        for key in tables {
-            table = inner(table, key)?;
-        }
-        let mut rest = setting;
-        // A dotted name is one key in quotes, or a table in a table.
-        loop {
-            if let Some((key, _)) = table.iter().find(|(key, _)| key.get_ref() == rest) {
-                return Some(key.span().start);
-            }
-            let (first, behind) = rest.split_once('.')?;
-            (table, rest) = (inner(table, first)?, behind);
-        }
-    });
-    match found.and_then(|at| text.get(..at)) {
-        Some(before) => {
-            let (line, column) = position(before);
-            format!("{name}:{line}:{column}")
-        }
+    match find_setting(text, tables, setting) {
+        Some((line, column)) => format!("{name}:{line}:{column}"),
         None => name.to_string(),
+    }
+}
+
+/// Line and column of a setting in a TOML text, under `tables`.
+pub fn find_setting(text: &str, tables: &[&str], setting: &str) -> Option<(usize, usize)> {
+    let document = DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    for key in tables {
+        table = inner(table, key)?;
+    }
+    let mut rest = setting;
+    // A dotted name is one key in quotes, or a table in a table.
+    loop {
+        if let Some((key, _)) = table.iter().find(|(key, _)| key.get_ref() == rest) {
+            return text.get(..key.span().start).map(position);
+        }
+        let (first, behind) = rest.split_once('.')?;
+        (table, rest) = (inner(table, first)?, behind);
     }
 }
 

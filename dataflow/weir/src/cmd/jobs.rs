@@ -1,9 +1,9 @@
 //! `weir jobs` and `weir cancel`: how the jobs of a deployment go, and their end.
 
-use crate::cmd::Usage;
 use crate::cmd::deployment::{Deployment, Which, runtime};
 use crate::cmd::enqueue::{code, told};
 use crate::cmd::prices::{Tariff, bill_json, bill_text, dollars};
+use crate::cmd::{Usage, numbers};
 use crate::exit;
 use clap::{Args as ClapArgs, Subcommand};
 use std::fmt::Write as _;
@@ -36,6 +36,7 @@ enum Command {
     #[command(after_help = "Example:\n  weir jobs show 3")]
     Show {
         /// Its number
+        #[arg(value_parser = numbers::job)]
         job: u64,
         /// As one JSON document
         #[arg(long)]
@@ -53,6 +54,7 @@ enum Command {
 #[command(after_help = "Example:\n  weir cancel 3")]
 pub struct CancelArgs {
     /// Its number
+    #[arg(value_parser = numbers::job)]
     job: u64,
     #[command(flatten)]
     which: Which,

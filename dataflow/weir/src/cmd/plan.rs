@@ -3,7 +3,7 @@
 use crate::cmd::crawl::read_policy;
 use crate::cmd::deployment::Which;
 use crate::cmd::prices::{Tariff, bill_json, bill_text, dollars};
-use crate::cmd::{self, Usage};
+use crate::cmd::{self, Usage, numbers};
 use crate::exit;
 use clap::Args as ClapArgs;
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(value_name = "SPIDER.toml")]
     spider: PathBuf,
     /// Pages that it will fetch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = numbers::count::<1, 1_000_000_000_000>)]
     pages: u64,
     /// Spider argument; may be repeated
     #[arg(short = 'a', value_name = "NAME=VALUE")]
@@ -41,13 +41,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Domains with something to fetch all the time. Default: those of the start URLs
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(long, value_name = "N", value_parser = numbers::count::<1, 1_000_000_000>)]
     domains: Option<u64>,
     /// From a request to its answer, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = numbers::count::<0, 60_000>)]
     latency: u64,
     /// Bytes of a page
-    #[arg(long, value_name = "N", default_value_t = 31_000, value_parser = clap::value_parser!(u64).range(0..=100_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 31_000, value_parser = numbers::count::<0, 100_000_000>)]
     page_bytes: u64,
     /// Region whose prices are taken. Default: the deployment's, AWS_REGION, or us-east-1
     #[arg(long, value_name = "REGION")]
@@ -56,13 +56,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "arm64")]
     architecture: String,
     /// A function's memory
-    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(128..=10_240))]
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = numbers::count::<128, 10_240>)]
     memory: u64,
     /// Functions at once, as deployed (FunctionConcurrency)
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count::<1, 1_000>)]
     functions: u64,
     /// Stages
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = numbers::count::<1, 64>)]
     stages: u64,
     /// One's own prices, in the form of infra/prices.toml
     #[arg(long, value_name = "FILE")]

@@ -331,19 +331,19 @@ fn told_apart(url: &str, sink: &SinkUrl, slice: Slice) -> Result<(), Usage> {
 
 /// When parts of a job's feeds end: as the process says, or the spider file, or what came with the job.
 fn feed_settings(process: &Settings, spider: &Spider, header: &JobHeader) -> Result<Settings, SinkError> {
-    let wrong = |error: weir_driver::SettingError| {
+    let wrong = |error: String| {
         SinkError::new(
             ErrorClass::Configuration,
-            error.to_string(),
+            error,
             format!("spider {}", header.spider),
             "settings as weir crawl takes them",
             "Correct the setting and enqueue the job again",
         )
     };
     let mut settings = process.clone();
-    settings.apply_table(spider.settings(), "").map_err(wrong)?;
+    settings.apply_table(spider.settings(), "").map_err(|errors| wrong(errors.to_string()))?;
     for (name, value) in &header.settings {
-        settings.set(&format!("{name}={value}")).map_err(wrong)?;
+        settings.set(&format!("{name}={value}")).map_err(|error| wrong(error.to_string()))?;
     }
     Ok(settings)
 }

@@ -37,9 +37,12 @@ impl Loader<'_, '_> {
             Some(text) => self.item(&text),
             None if about_items && self.items.len() == 1 => Some(0),
             None if about_items => {
-                let complaint =
-                    Complaint::new("a contract about items names their type when there are several or none")
-                        .expected(format!("parse = one of {}", self.items.join(", ")));
+                let complaint = match self.item_list() {
+                    Some(list) => Complaint::new("a contract about items names their type when there are several")
+                        .expected(format!("parse = one of {list}")),
+                    None => Complaint::new("a contract about items of a spider that has none")
+                        .expected("an [item.NAME] table"),
+                };
                 self.doc.complain(section.span.clone(), complaint);
                 None
             }

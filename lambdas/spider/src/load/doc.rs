@@ -91,17 +91,14 @@ impl<'t> Doc<'t> {
         let index = self.line_starts.partition_point(|at| *at <= start) - 1;
         let line_start = self.line_starts[index];
         let line_end = self.line_starts.get(index + 1).map_or(self.text.len(), |next| next - 1);
-        let excerpt = self.text[line_start..line_end.max(line_start)].trim_end();
+        let column = self.text[line_start..start].chars().count() + 1;
+        let line = &self.text[line_start..line_end.max(line_start)];
         let on_line = end.min(line_end).max(start);
         let error = SpiderError {
-            file: self.file.to_owned(),
-            line: clamp(index + 1),
-            column: clamp(self.text[line_start..start].chars().count() + 1),
-            message: complaint.message,
             expected: complaint.expected,
             hint: complaint.hint,
-            excerpt: shorten(excerpt, 200).into_owned(),
             width: clamp(self.text[start..on_line].chars().count().clamp(1, 200)),
+            ..SpiderError::at(self.file, index + 1, column, complaint.message, line)
         };
         errors.push((start, error));
     }

@@ -210,19 +210,30 @@ impl Loader<'_, '_> {
             section.complain("format", complaint);
             return;
         }
-        // 2001-02-03 04:05:06 is written and read back: a directive that is not known fails at it.
-        let sample = jiff::civil::date(2001, 2, 3).at(4, 5, 6, 0);
-        if !format.contains('%') || sample_fails(format, sample) {
-            let complaint = Complaint::new(format!("`{format}` is no format of a date"))
-                .expected("directives as strptime has them: %Y-%m-%d, %d/%m/%Y %H:%M, %d %B %Y");
-            section.complain("format", complaint);
-        }
+        let problem = match written(format) {
+            Some(text) if format.contains('%') => {
+                if convert::from_text(Cow::Borrowed(&text), kind, Some(format)).is_ok() {
+                    return;
+                }
+                format!(
+                    "`{format}` leaves the date open: {text:?}, which is {SAMPLE} in it, does not say the whole date"
+                )
+            }
+            _ => format!("`{format}` is no format of a date"),
+        };
+        let complaint = Complaint::new(problem)
+            .expected("directives as strptime has them, with year, month and day: %Y-%m-%d, %d/%m/%Y %H:%M, %d %B %Y");
+        section.complain("format", complaint);
     }
 }
 
-fn sample_fails(format: &str, sample: jiff::civil::DateTime) -> bool {
-    let Ok(zoned) = sample.to_zoned(jiff::tz::TimeZone::UTC) else { return false };
-    jiff::fmt::strtime::format(format, &zoned).is_err()
+/// It is written and read back: a directive that is not known, or a date without its year, fails at it.
+const SAMPLE: &str = "2001-02-03 04:05:06";
+
+/// The sample in a format; `None`: there is a directive that is not known.
+fn written(format: &str) -> Option<String> {
+    let sample = jiff::civil::date(2001, 2, 3).at(4, 5, 6, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    jiff::fmt::strtime::format(format, &sample).ok()
 }
 
 fn guess(name: &str, text: &str) -> String {

@@ -63,8 +63,12 @@ impl Loader<'_, '_> {
                     Some(name) => self.item(&name)?,
                     None if self.items.len() == 1 => 0,
                     None => {
-                        let complaint = Complaint::new("a hook on items names their type when there are several")
-                            .expected(format!("item = one of {}", self.items.join(", ")));
+                        let complaint = match self.item_list() {
+                            Some(list) => Complaint::new("a hook on items names their type when there are several")
+                                .expected(format!("item = one of {list}")),
+                            None => Complaint::new("a hook on items of a spider that has none")
+                                .expected("an [item.NAME] table"),
+                        };
                         self.doc.complain(section.span.clone(), complaint);
                         return None;
                     }

@@ -64,12 +64,17 @@ impl Loader<'_, '_> {
         TargetId(u16::try_from(at).unwrap_or(u16::MAX))
     }
 
+    /// The item types for a sentence; `None`: there is none.
+    pub fn item_list(&self) -> Option<String> {
+        (!self.items.is_empty()).then(|| self.items.join(", "))
+    }
+
     /// The index of an item type, or a complaint.
     pub fn item(&self, text: &section::Text<'_>) -> Option<usize> {
         let found = self.items.iter().position(|name| name == text.value);
         if found.is_none() {
             self.misled.set(true);
-            let list = if self.items.is_empty() { "an [item.NAME] table".to_owned() } else { self.items.join(", ") };
+            let list = self.item_list().unwrap_or_else(|| "an [item.NAME] table".to_owned());
             let complaint = Complaint::new(format!("there is no item `{}`", text.value))
                 .expected(list)
                 .maybe_hint(doc::did_you_mean(text.value, self.items.iter().map(String::as_str)));

@@ -30,8 +30,13 @@ impl Loader<'_, '_> {
             [one] => Some(one),
             [] => {
                 if !optional && !section.has_unknown() {
+                    // A field may also be filled later; one place in the page is no field.
+                    let later = ["geocode", "compute"].into_iter().filter(|later| {
+                        keys.contains(&"from") && section.language.keys.iter().any(|key| key.name == *later)
+                    });
+                    let known: Vec<&str> = keys.iter().copied().chain(later).collect();
                     let complaint = Complaint::new(format!("{what} needs a source"))
-                        .expected(format!("one of {}", keys.join(", ")));
+                        .expected(format!("one of {}", known.join(", ")));
                     self.doc.complain(section.span.clone(), complaint);
                 }
                 None
@@ -198,11 +203,13 @@ impl Loader<'_, '_> {
                         .chain(self.doc.args.keys().map(|name| format!("args.{name}")))
                         .chain(found.then(|| "value".to_owned()))
                         .collect();
+                    // Arguments that there are stand in the list by name.
+                    let args = if self.doc.args.is_empty() { ", args.NAME" } else { "" };
                     let hint = arg
                         .map(|arg| format!("declare it: [args] {arg} = \"...\""))
                         .or_else(|| (!found).then(|| format!("for a literal text: const = \"{other}\"")));
                     let complaint = Complaint::new(format!("there is no context value `{other}`"))
-                        .expected(format!("one of {}, carry.NAME", known.join(", ")))
+                        .expected(format!("one of {}, carry.NAME{args}", known.join(", ")))
                         .maybe_hint(hint)
                         .maybe_hint(did_you_mean(other, known.iter().map(String::as_str)));
                     self.doc.complain(text.span.clone(), complaint);

@@ -24,16 +24,8 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 /// Loads a spider, or says all that is wrong with it.
 pub(crate) fn load(file: &str, text: &str, given: &[(String, String)]) -> Result<Spider, SpiderErrors> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(SpiderErrors(vec![SpiderError {
-            file: file.to_owned(),
-            line: 1,
-            column: 1,
-            message: format!("a spider file has at most {TEXT_BYTES_MAX} bytes"),
-            expected: None,
-            hint: None,
-            excerpt: String::new(),
-            width: 1,
-        }]));
+        let message = format!("a spider file has at most {TEXT_BYTES_MAX} bytes");
+        return Err(SpiderErrors(vec![SpiderError::at(file, 1, 1, message, "")]));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut doc = Doc::new(file, text);

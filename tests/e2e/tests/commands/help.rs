@@ -64,6 +64,22 @@ fn every_setting_is_listed_with_its_scrapy_name() -> anyhow::Result<()> {
 }
 
 #[test]
+fn help_says_what_weir_is_and_wrong_numbers_say_what_is_right() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    assert!(help(&stand, &[])?.starts_with("A web-scraping pipeline as a dataflow\n"));
+    for (arguments, told) in [
+        (&["audit", "x"][..], "expected a job's number, such as 3"),
+        (&["cancel", "x"], "expected a job's number, such as 3"),
+        (&["plan", "spider.toml", "--pages", "1.5"], "expected a whole number from 1 to 1000000000000"),
+        (&["dead-letters", "replay"], "weir dead-letters replay [OPTIONS] --all"),
+    ] {
+        let (_, error) = printed(&run(stand.command(weir()).args(arguments), 2)?);
+        assert!(error.contains(told), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_site_says_where_it_is_answers_and_ends_on_a_signal() -> anyhow::Result<()> {
     let stand = Stand::new(1);
     for signal in ["-TERM", "-INT"] {

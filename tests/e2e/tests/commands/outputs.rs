@@ -1,10 +1,11 @@
 //! Where items go: every format in one run, closing stats that agree with it, a reader that goes away.
 
-use crate::stats;
+use crate::{spider, stats};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use weir_e2e::server::{Answer, Server};
 use weir_e2e::{Killed, Stand, compare, compare_rows, example, expected, printed, run, weir};
 
 /// The items of a JSON array, by URL.
@@ -119,6 +120,45 @@ fn a_reader_that_goes_away_ends_the_printing_and_not_the_crawl() -> anyhow::Resu
         let mut err = String::new();
         child.0.stderr.take().expect("it was piped").read_to_string(&mut err)?;
         assert!(child.0.wait()?.code().is_some() && !err.contains("panicked"), "{arguments:?}: {err}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_limit_or_the_scope_kept_away_is_told_with_what_to_do() -> anyhow::Result<()> {
+    let stand = Stand::new(1);
+    let server = Server::start(|heard| match heard.path.as_str() {
+        "/away" => {
+            let headers = "Location: http://www.elsewhere.invalid/\r\n".to_owned();
+            Answer { status: "302 Found", headers, body: std::sync::Arc::default() }
+        }
+        "/script" => {
+            let headers = "Location: javascript:void(0)\r\n".to_owned();
+            Answer { status: "302 Found", headers, body: std::sync::Arc::default() }
+        }
+        "/large" => Answer::page(vec![b' '; 300_000]),
+        _ => Answer::missing(),
+    });
+    spider(&stand, &server.base(), &["/away", "/script", "/large"], "");
+    let mut command = stand.command(weir());
+    command.args(["crawl", "spider.toml", "-L", "debug", "-o", "items.jsonl", "--state", "state"]);
+    let settings = ["-s", "fetch.body_bytes_max=100KiB", "-s", "fetch.wire_bytes_max=100KiB", "-s", "retry.times=0"];
+    let (out, log) = printed(&run(command.args(settings), 0)?);
+    for told in [
+        "verdict/rejected/offsite_redirect",
+        "verdict/rejected/bad_redirect",
+        "verdict/dead_lettered/too_large",
+        "note: 1 redirects led out of allowed_domains",
+        "note: 1 answers were larger than fetch.body_bytes_max (DOWNLOAD_MAXSIZE)",
+    ] {
+        assert!(out.contains(told), "{told} in {out}");
+    }
+    for told in [
+        "Rejected <GET http://www.elsewhere.invalid/>: offsite_redirect (a redirect out of allowed_domains)",
+        "bad_redirect (a redirect to no http or https URL)",
+        "fetch.wire_bytes_max allows 102400",
+    ] {
+        assert!(log.contains(told), "{told} in {log}");
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use weir_driver::SystemClock;
-use weir_driver::law::{LawClientError, LawStatus, SOCKET_FILE, ask};
+use weir_driver::law::{ChangeRow, LawClientError, LawStatus, SOCKET_FILE, ask};
 use weir_driver::remote::StageStatus;
 use weir_model::Clock;
 use weir_model::json::{Control, ControlMessage};
@@ -45,6 +45,14 @@ pub struct Answer {
     pub silent: Vec<usize>,
     /// How many there are.
     pub stages: usize,
+}
+
+impl Answer {
+    /// Whether a command gave this domain a law of its own.
+    fn has_command_for(&self, domain: &str) -> bool {
+        let named = |row: &ChangeRow| matches!(row, ChangeRow::Domain(name, _) if name.eq_ignore_ascii_case(domain));
+        self.parts.iter().any(|(_, law)| law.changes.iter().any(named))
+    }
 }
 
 impl Target {

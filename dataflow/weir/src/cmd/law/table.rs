@@ -129,6 +129,14 @@ fn rows(answer: &Answer, domains: &[String]) -> Vec<Row> {
     found.into_values().collect()
 }
 
+/// A domain's law in a few words, with where it comes from.
+pub fn law_of(answer: &Answer, domain: &str) -> String {
+    match rows(answer, &[domain.to_lowercase()]).first() {
+        Some(row) => format!("{} ({})", law_text(row.limit, row.blacklisted), row.from),
+        None => "the law of all domains".to_owned(),
+    }
+}
+
 /// For a script.
 pub fn json(answer: &Answer, domains: &[String]) -> serde_json::Value {
     let parts: Vec<_> = answer.parts.iter().map(|(name, law)| serde_json::json!({ "of": name, "law": law })).collect();

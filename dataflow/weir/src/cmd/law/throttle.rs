@@ -1,6 +1,6 @@
 //! `weir throttle`: how often domains may be asked, read and changed while a crawl runs.
 
-use super::table::{json, text};
+use super::table::{json, law_of, text};
 use super::{Target, say};
 use crate::cmd::crawl::read_policy;
 use crate::exit;
@@ -160,9 +160,17 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
         }
         Args::Remove(Remove { domains, target }) => {
             for domain in domains {
-                let what = format!("{domain}: the policy file's law");
-                let command = |at| Control::Throttle { at, domain: Some(domain), law: String::new() };
-                say(&target.tell(command)?, &what);
+                // A law that nobody gave cannot be taken back; a stage that has not answered may have one.
+                let before = target.look()?;
+                let given = !before.silent.is_empty() || before.has_command_for(&domain);
+                let command = |at| Control::Throttle { at, domain: Some(domain.clone()), law: String::new() };
+                let answer = target.tell(command)?;
+                let law = law_of(&answer, &domain);
+                if given {
+                    say(&answer, &format!("{domain}: {law}"));
+                } else {
+                    crate::out::line!("{domain}: no command gave it a law, it keeps {law}");
+                }
             }
         }
         Args::Default(Default { law, target, .. }) => {
