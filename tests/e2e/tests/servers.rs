@@ -166,7 +166,8 @@ fn listings_arrive_in_mysql_redis_and_a_feed_and_a_second_run_writes_nothing() -
 fn servers_killed_in_the_middle_lose_nothing_and_double_nothing() -> anyhow::Result<()> {
     let (stand, mut servers) = (Stand::slow(40), Servers::start()?);
     let mut crawl = servers.crawl(&stand, "items.jsonl");
-    let mut child = start(&mut crawl);
+    // Whoever has to ask the servers first meets it in the middle.
+    let mut child = start(crawl.args(["-s", "concurrency=2"]));
     let begun = |servers: &Servers| {
         let rows = sql(&servers.mysql, "SELECT COUNT(*) FROM portal.property").ok()?;
         rows.first()?.first()?.parse::<u64>().ok().filter(|rows| *rows > 50)

@@ -36,6 +36,9 @@ fn crawl(stand: &Stand, state: &str, feed: &str, sinks: &[String]) -> Command {
     command
 }
 
+/// A crawl that can be met in the middle by whoever has to ask a server first.
+const SLOWLY: [&str; 2] = ["-s", "concurrency=2"];
+
 fn mysql(service: &Service) -> String {
     let (user, password) = account(service);
     let account = if password.is_empty() { user } else { format!("{user}:{password}") };
@@ -98,7 +101,7 @@ fn one_ctrl_c_ends_a_crawl_whose_sink_does_not_answer_and_the_same_command_goes_
     let (stand, mut server) = (Stand::slow(40), Service::start(Kind::MariaDb)?);
     sql(&server, "CREATE DATABASE portal CHARACTER SET utf8mb4")?;
     let sinks = [mysql(&server)];
-    let mut child = start(&mut crawl(&stand, "state", "items.jsonl", &sinks));
+    let mut child = start(crawl(&stand, "state", "items.jsonl", &sinks).args(SLOWLY));
     until("rows to arrive", || count(&server).is_ok_and(|rows| rows > 50));
     server.kill9()?;
     ensure!(child.0.try_wait()?.is_none(), "the crawl ended early");
@@ -147,7 +150,7 @@ fn a_best_effort_sink_that_is_away_stops_nobody_and_the_next_crawl_fills_it() ->
 fn a_best_effort_sink_that_dies_in_the_middle_is_left_behind() -> anyhow::Result<()> {
     let (stand, mut server) = (Stand::slow(40), Service::start(Kind::Redis)?);
     let sinks = [format!("redis://127.0.0.1:{}/0?required=false", server.port())];
-    let mut child = start(&mut crawl(&stand, "state", "items.jsonl", &sinks));
+    let mut child = start(crawl(&stand, "state", "items.jsonl", &sinks).args(SLOWLY));
     until("items to arrive", || server_size(&server).is_ok_and(|keys| keys > 50));
     server.kill9()?;
     ensure!(child.0.try_wait()?.is_none(), "the crawl ended early");
