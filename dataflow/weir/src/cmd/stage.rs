@@ -240,9 +240,8 @@ impl Place {
         // Credentials, region and stack are right, or this says what is not.
         let own = ["requests", "reports", "control"].map(|kind| format!("{stack}-{kind}-{index}"));
         let fetch = self.fetch_queue.rsplit('/').next().unwrap_or_default().to_owned();
-        let others =
-            (0..self.slice.of).filter(|stage| *stage != index).map(|stage| format!("{stack}-requests-{stage}"));
-        for name in own.into_iter().chain([fetch, format!("{stack}-stage-{index}-dead")]).chain(others) {
+        // Not those of other stages: the first one is deployed, and has to run, before the last one's are there.
+        for name in own.into_iter().chain([fetch, format!("{stack}-stage-{index}-dead")]) {
             aws.queue_by_name(&name).await?;
         }
         let claims = aws.claims(&self.claim_table);
