@@ -106,6 +106,12 @@ impl Cloud {
         })
     }
 
+    /// Writes an object into the bucket.
+    pub fn put(&self, key: &str, text: &str) {
+        let store = self.aws().bucket(&self.bucket());
+        wait(async { store.put(key, text.as_bytes().to_vec()).await }).expect("put");
+    }
+
     /// Removes the bucket's objects below a prefix.
     pub fn forget(&self, prefix: &str) {
         let store = self.aws().bucket(&self.bucket());

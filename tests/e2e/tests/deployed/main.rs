@@ -54,6 +54,15 @@ fn three_thousand_listings_in_twenty_shards_arrive_whole_and_the_law_is_kept() -
     assert!(get(port, "/metrics").contains("weir_reports_received{stack=\"e2e\",stage=\"0\"}"));
     let (list, _) = printed(&run(&mut scene.weir(&["jobs"]), 0)?);
     assert!(list.contains("properties") && list.contains("finished"), "{list}");
+    let (told, _) = printed(&run(&mut scene.weir(&["cancel", &job["job"].to_string()]), 0)?);
+    assert!(told.contains("had ended before: finished"), "{told}");
+    // A job that cannot be read hides no other.
+    cloud.put("jobs/00099999.json", "{");
+    let listed = scene.weir(&["jobs", "--limit", "1000"]).output();
+    cloud.forget("jobs/00099999");
+    let list = String::from_utf8(listed?.stdout)?;
+    let broken = list.lines().any(|line| line.contains("99999  ?") && line.contains("jobs/00099999.json"));
+    assert!(broken && list.contains("finished"), "{list}");
     // A second stage on the same state is refused by name; so is another number of stages, once the first has ended.
     let (_, told) = printed(&run(&mut scene.stage(0, &[]), 4)?);
     assert!(told.contains("state-0") && told.contains(&stage.0.id().to_string()), "{told}");
