@@ -6,7 +6,7 @@
 //! before any of their leases is; a request that is never begun while functions work on others is no outage, and counts as failed.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 use weir_model::{FetchMessage, FetchOutcome, JobId, LinkBatch, MessageId, Release, ReleaseId, Report, Tick};
 
@@ -43,7 +43,7 @@ pub(super) struct Unbegun {
     due: BTreeSet<(Tick, MessageId)>,
     /// How often in a row requests were taken back, by their names.
     taken_back: HashMap<Name, u32>,
-    hasher: RandomState,
+    hasher: BuildHasherDefault<DefaultHasher>,
     heard_at: Tick,
 }
 
